@@ -1,0 +1,65 @@
+"""The whole graph on one screen."""
+
+from typing import Any
+
+import apache_beam as beam
+
+from pipeline.config import Config
+from pipeline.counting import CountOutcomes
+from pipeline.plan import Plan
+from transforms.explain.wiring import ExplainExamples
+from transforms.judge.wiring import JudgeModels, SummarizeScores
+from transforms.measure.wiring import DropDuplicates, MeasureLocalization
+from transforms.read.wiring import FindDuplicates, ReadExamples
+from transforms.write.wiring import WriteReport
+
+
+def audit(root: Any, config: Config, plan: Plan) -> Any:
+    """Builds the audit on a pipeline.
+
+    Args:
+        root: a pipeline.
+        config: the resolved config.
+        plan: what `plan_run` found out.
+
+    Returns:
+        PCollection of one manifest, once it is written.
+    """
+    # Shard names are spread over the workers; images stay where they were read.
+    read = root | "Read" >> ReadExamples(plan.listing.shards, config.data, config.slices, plan.limit)
+    duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
+
+    # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
+    explained = read["examples"] | "Explain" >> ExplainExamples(plan.specs, config.explain)
+
+    # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
+    scores = (
+        explained.explanations
+        | "Measure" >> MeasureLocalization()
+        | "DropDuplicates" >> DropDuplicates(duplicates["keys"])
+    )
+
+    # From here on everything is integers that add up the same in any order.
+    tallies = scores | "Summarize" >> SummarizeScores()
+    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method)
+
+    dead_letters = (
+        read["dead_letters"],
+        duplicates["dead_letters"],
+        explained.dead_letters,
+    ) | "DeadLetters" >> beam.Flatten()
+    counts = {
+        "examples": read["examples"],
+        "unread": read["dead_letters"],
+        "dead_letters": dead_letters,
+        "scores": scores,
+    } | "Count" >> CountOutcomes(plan.specs)
+
+    # Parts are staged as they come; the manifest is written last.
+    return {
+        "scores": scores,
+        "summaries": judged["summaries"],
+        "findings": judged["findings"],
+        "dead_letters": dead_letters,
+        "counts": counts,
+    } | "Write" >> WriteReport(plan.run)

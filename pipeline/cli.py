@@ -1,0 +1,218 @@
+"""The command line: `gradcam-audit run | inspect | schema | demo`.
+
+Exit status: 0 done, 2 the request is wrong, 3 the run failed. TensorFlow and Beam are imported by the
+commands that need them, so that help and usage errors come at once.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from transforms.errors import AuditError, UsageError, did_you_mean
+
+DONE, BAD_USAGE, RUN_FAILED = 0, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: arguments without the program's name; None takes the process's own.
+
+    Returns:
+        The exit status.
+    """
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command != "run":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
+    try:
+        status: int = arguments.function(arguments, rest)
+    except AuditError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USAGE if isinstance(error, UsageError) else RUN_FAILED
+    except KeyboardInterrupt:
+        print("error: interrupted; no manifest was written", file=sys.stderr)
+        return RUN_FAILED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradcam-audit",
+        description="Find image classifiers that look at the wrong place.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"gradcam-audit {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="audit the models of a config",
+        description="Audit the models of a config. Beam's options, such as --runner, are passed on.",
+        allow_abbrev=False,
+    )
+    run.add_argument("config", metavar="CONFIG.yaml")
+    run.add_argument("--output", metavar="DIR", help="write here instead of the config's output")
+    run.add_argument("--run-id", metavar="ID", help="name of the run; default: the time and a random suffix")
+    run.add_argument("--limit", metavar="N", type=_positive, help="read only the first N records")
+    run.add_argument(
+        "--dry-run", action="store_true", help="print the resolved config and the plan; write nothing"
+    )
+    run.set_defaults(function=_run)
+
+    inspect = commands.add_parser(
+        "inspect", help="show what would be explained in a model", allow_abbrev=False
+    )
+    inspect.add_argument("model", metavar="MODEL", help="a .keras file")
+    inspect.add_argument("--json", action="store_true", help="print JSON with every candidate layer")
+    inspect.add_argument(
+        "--size", nargs=2, type=_positive, metavar=("H", "W"), help="input size, for models that take any"
+    )
+    inspect.set_defaults(function=_inspect)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of the config", allow_abbrev=False)
+    schema.set_defaults(function=_schema)
+
+    demo = commands.add_parser("demo", help="make data with a planted shortcut, train two models, audit them")
+    demo.add_argument(
+        "--folder", default="demo-audit", metavar="DIR", help="where to work (default: %(default)s)"
+    )
+    demo.set_defaults(function=_demo)
+    return parser
+
+
+def _run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
+    with _quiet_imports():
+        from pipeline import config, console, launch, plan
+        from transforms.explain.engine import devices
+        from transforms.write.wiring import read_rows
+
+        devices()  # the first look for a GPU is as loud as the imports
+    options, runner = _beam_options(rest)
+    overrides = {"output": arguments.output} if arguments.output else None
+    loaded = config.load_config(arguments.config, overrides)
+    planned = plan.plan_run(loaded, runner=runner, run_id=arguments.run_id, limit=arguments.limit)
+    if arguments.dry_run:
+        console.print_plan(planned, _yaml(planned.run.details["config"]))
+        return DONE
+    manifest = launch.run_audit(loaded, planned, options, runner)
+    if manifest is None:
+        print(f"Run {planned.run.paths.run_id} was handed to {runner}; its manifest comes last.")
+        return DONE
+    console.print_summary(manifest, read_rows(planned.run, "summaries"), read_rows(planned.run, "findings"))
+    return DONE
+
+
+def _inspect(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    with _quiet_imports():
+        from pipeline import console
+        from transforms.explain.engine import devices, load_engine
+
+        devices()
+    from transforms.explain.settings import Preprocess
+
+    size = tuple(arguments.size) if arguments.size else None
+    engine = load_engine(arguments.model, batch_size=1, preprocess=Preprocess(size=size))
+    found = {
+        "model": arguments.model,
+        "target_layer": engine.target_layer,
+        "map_size": list(engine.map_size),
+        "logits_tensor": engine.logits_tensor,
+        "head": engine.head,
+        "classes": engine.classes,
+        "input_size": list(engine.input_size),
+        "candidates": {name: list(shape) for name, shape in engine.candidates.items()},
+    }
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    else:
+        console.print_inspection(found)
+    return DONE
+
+
+def _schema(_: argparse.Namespace, __: Sequence[str]) -> int:
+    from pipeline.config import Config
+
+    print(json.dumps(Config.model_json_schema(), indent=2))
+    return DONE
+
+
+def _demo(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    with _quiet_imports():
+        from demo.run import run_demo
+    return DONE if run_demo(Path(arguments.folder)) else RUN_FAILED
+
+
+def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
+    """Beam's options and the runner's name.
+
+    Raises:
+        UsageError: a flag is neither ours nor Beam's, which Beam itself would only warn of.
+    """
+    from apache_beam.options.pipeline_options import (
+        PipelineOptions,
+        StandardOptions,
+        _BeamArgumentParser,
+    )
+
+    from pipeline.launch import LOCAL_RUNNER
+
+    known = _BeamArgumentParser(allow_abbrev=False, prog="gradcam-audit run")
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(known)
+    _, unknown = known.parse_known_args(rest)
+    if unknown:
+        flag = unknown[0].split("=", 1)[0]
+        own = ("--output", "--run-id", "--limit", "--dry-run")
+        valid = [*own, *(name for action in known._actions for name in action.option_strings)]
+        raise UsageError(
+            f"unknown argument {flag!r}{did_you_mean(flag, valid)}; "
+            "see gradcam-audit run --help, and the options of Beam's runners"
+        )
+    beam_options = PipelineOptions(rest)
+    runner = beam_options.view_as(StandardOptions).runner
+    # The same runner in this process, by the name that users know, without Beam's try at a download.
+    return beam_options, LOCAL_RUNNER if runner in (None, "DirectRunner") else runner
+
+
+def _yaml(document: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+@contextlib.contextmanager
+def _quiet_imports() -> Iterator[None]:
+    """Keeps off the terminal what TensorFlow's C++ libraries print while they are loaded.
+
+    They write past Python to the file descriptor, before any setting of theirs is read; an import that
+    fails still raises.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,150 @@
+"""What a person sees on the terminal: plans, inspections, and the summary at the end of a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rich.console
+import rich.markup
+import rich.table
+
+from pipeline.plan import Plan
+from transforms.write.manifest import FLAGS
+
+_STYLES = {"suspect": "bold red", "unsuspected": "green", "insufficient": "yellow"}
+# Suspects beyond these stand in the table `findings` only.
+_MOST_SUSPECTS = 20
+
+
+def print_plan(plan: Plan, config_yaml: str) -> None:
+    """The resolved config and what the run would do."""
+    console = _console()
+    console.print(config_yaml, markup=False, highlight=False)
+    data = plan.run.details["data"]
+    listing = f"{_counted(data['files'], 'file')} in {_counted(data['shards'], 'shard')}"
+    console.print(f"data: {listing}, {data['bytes']:,} bytes, format {data['format']}")
+    for model in plan.run.details["models"]:
+        height, width = model["map_size"]
+        console.print(
+            f"model {model['name']}: heatmaps of {height}x{width} at {model['target_layer']}, "
+            f"{model['classes']} classes, {model['head']} head",
+            markup=False,
+        )
+    console.print(f"output: run {plan.run.paths.run_id} below {plan.run.paths.output}", markup=False)
+    console.print("Dry run: nothing was written.")
+
+
+def print_inspection(found: Mapping[str, Any]) -> None:
+    """What `inspect` found in a model, with the layers nearest to the head that could be explained."""
+    console = _console()
+    labels = {
+        "target_layer": "cut layer",
+        "map_size": "map size",
+        "logits_tensor": "logits tensor",
+        "head": "head",
+        "classes": "classes",
+        "input_size": "input size",
+    }
+    for key, label in labels.items():
+        value = "x".join(str(n) for n in found[key]) if isinstance(found[key], list) else found[key]
+        console.print(f"{label:14} {value}", markup=False)
+    nearest = list(found["candidates"].items())[-8:][::-1]
+    for index, (name, shape) in enumerate(nearest):
+        label = "candidates" if index == 0 else ""
+        console.print(f"{label:14} {name} {'x'.join(str(n) for n in shape)}", markup=False)
+    rest = len(found["candidates"]) - len(nearest)
+    if rest:
+        console.print(f"{'':14} and {rest} more, see --json", markup=False)
+
+
+def print_summary(
+    manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]], findings: Sequence[Mapping[str, Any]]
+) -> None:
+    """One table of models and suspects, what was left out, and one last line."""
+    console = _console()
+    summary_of = {
+        (row["model"], row["method"], row["group_kind"], row["group_name"]): row for row in summaries
+    }
+    methods = manifest["config"]["explain"]["methods"]
+    method = "hirescam" if "hirescam" in methods else methods[0]
+    table = rich.table.Table(title=f"{manifest['name']}: {method}", title_justify="left")
+    for column in ("model", "what", "verdict"):
+        table.add_column(column)
+    for column in ("images", "accuracy", "energy in box", "box area", "density share"):
+        table.add_column(column, justify="right")
+    suspects = [row for row in findings if row["group_kind"] != "model" and row["verdict"] in FLAGS]
+    shown = [row for row in findings if row["group_kind"] == "model"] + suspects[:_MOST_SUSPECTS]
+    for row in sorted(shown, key=lambda row: row["model"]):
+        summary = summary_of[row["model"], method, row["group_kind"], row["group_name"]]
+        table.add_row(
+            rich.markup.escape(row["model"]),
+            "the model" if row["group_kind"] == "model" else rich.markup.escape(row["group_name"]),
+            f"[{_STYLES.get(row['verdict'], 'bold red')}]{row['verdict']}[/]",
+            str(row["n"]),
+            _number(summary["accuracy"]),
+            _number(summary["energy_in_box"]),
+            _number(summary["box_area"]),
+            _number(summary["density_share"]),
+        )
+    console.print(table)
+    for row in shown:
+        console.print(f"{row['model']}: {_what(row)}{row['message']}", markup=False, highlight=False)
+    if len(suspects) > _MOST_SUSPECTS:
+        console.print(f"... and {len(suspects) - _MOST_SUSPECTS} more in the table findings")
+    for line in (*_left_out(manifest), *_notes(manifest), last_line(manifest)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def last_line(manifest: Mapping[str, Any]) -> str:
+    """The outcome of a complete run in one sentence."""
+    suspects = sum(1 for row in manifest["flagged"] if row["group_kind"] != "model")
+    classes = [of["class"] for of in manifest["verdicts"].values()]
+    judged = sum(sum(verdicts.values()) for verdicts in classes)
+    insufficient = sum(verdicts.get("insufficient", 0) for verdicts in classes)
+    return (
+        f"Audit {manifest['name']} complete: {_counted(suspects, 'suspect')} among "
+        f"{_counted(judged, 'class', 'classes')} ({insufficient} insufficient), "
+        f"{manifest['records']:,} records at {manifest['images_per_second']:,.1f}/s; "
+        f"run {manifest['run_id']} in {manifest['config']['output']}"
+    )
+
+
+def _left_out(manifest: Mapping[str, Any]) -> list[str]:
+    lines = []
+    dead = manifest["dead_letters"]
+    if dead:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dead.items())
+        lines.append(f"dead letters: {reasons}")
+    for model, names in manifest["unmapped"].items():
+        count = _counted(len(names), "annotated name")
+        lines.append(f"{model}: {count} not in the class map, in {sum(names.values()):,} images")
+    for model, of_method in manifest["statuses"].items():
+        for method, statuses in of_method.items():
+            skipped = {status: count for status, count in statuses.items() if status != "ok"}
+            if skipped:
+                counts = ", ".join(f"{count} {status}" for status, count in skipped.items())
+                lines.append(f"{model}, {method}: not measured: {counts}")
+    return lines
+
+
+def _notes(manifest: Mapping[str, Any]) -> list[str]:
+    if manifest["config"]["judge"]["confirm"]:
+        return ["judge.confirm: this version has no counterfactual stage; a suspect is not yet a conviction"]
+    return []
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    return "" if row["group_kind"] == "model" else f"{row['group_name']}: "
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _counted(count: int, word: str, plural: str | None = None) -> str:
+    return f"{count:,} {word if count == 1 else plural or word + 's'}"
+
+
+def _console() -> rich.console.Console:
+    # Off a terminal rich would fold at 80 columns; logs and pipes want whole lines.
+    console = rich.console.Console()
+    return console if console.is_terminal else rich.console.Console(width=160)

@@ -1,0 +1,56 @@
+"""CountOutcomes: what became of every record, counted in the pipeline.
+
+The manifest's totals come from here and not from Beam's metrics, which count a retried bundle twice.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.explain.explainer import ModelSpec, names_of
+from transforms.records import DeadLetter, Example, Score
+
+_Key = tuple[str, ...]
+
+
+@dataclasses.dataclass
+class CountOutcomes(beam.PTransform):  # type: ignore[misc]
+    """A dict of PCollections -> (key, count) pairs, keys as `transforms.write.manifest.Counts` has them.
+
+    Takes `examples` and `unread` (dead letters of reading), which together are the records read, and all
+    `dead_letters` and `scores`.
+    """
+
+    specs: Sequence[ModelSpec]
+
+    def expand(self, outcomes: Any) -> Any:
+        keys = (
+            outcomes["examples"]
+            | "Examples" >> beam.FlatMap(_of_example, self.specs).with_output_types(_Key),
+            outcomes["unread"] | "Unread" >> beam.Map(_record).with_output_types(_Key),
+            outcomes["dead_letters"] | "Reasons" >> beam.Map(_reason).with_output_types(_Key),
+            outcomes["scores"] | "Statuses" >> beam.Map(_status).with_output_types(_Key),
+        )
+        return keys | beam.Flatten() | beam.combiners.Count.PerElement()
+
+
+def _of_example(example: Example, specs: Sequence[ModelSpec]) -> Iterator[_Key]:
+    yield ("records",)
+    names = names_of(example)
+    for spec in specs:
+        for name in spec.class_map.unmapped(names):
+            yield ("unmapped", spec.settings.name, name)
+
+
+def _record(_: DeadLetter) -> _Key:
+    return ("records",)
+
+
+def _reason(letter: DeadLetter) -> _Key:
+    return ("dead_letters", letter.error)
+
+
+def _status(score: Score) -> _Key:
+    return ("status", score.model, score.method, score.status)

@@ -1,0 +1,105 @@
+"""Start a planned run, watch it, and fetch what it wrote."""
+
+import contextlib
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import rich.console
+import rich.progress
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.audit import audit
+from pipeline.config import Config
+from pipeline.plan import Plan
+from transforms.errors import RunError
+from transforms.progress import PROGRESS
+from transforms.write.manifest import to_json
+from transforms.write.wiring import read_manifest, write_text
+
+# The runner in this process. Beam's "DirectRunner" would first try to download another one.
+LOCAL_RUNNER = "FnApiRunner"
+
+
+def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str) -> dict[str, Any] | None:
+    """Runs a planned audit to its end.
+
+    Args:
+        config: the resolved config.
+        plan: from `plan_run`.
+        options: Beam's options.
+        runner: name of the Beam runner.
+
+    Returns:
+        The manifest, or None where the runner has only accepted the job (a Dataflow template).
+
+    Raises:
+        RunError: the pipeline failed, or what it wrote is not a complete audit.
+    """
+    paths = plan.run.paths
+    started = {
+        "run_id": paths.run_id,
+        "run_date": paths.run_date,
+        "name": plan.run.name,
+        "started": plan.run.started,
+        "tool": plan.run.details["tool"],
+        "runner": runner,
+    }
+    write_text(paths.record("started.json"), to_json(started))
+    write_text(
+        paths.record("config.yaml"),
+        yaml.safe_dump(plan.run.details["config"], sort_keys=False, allow_unicode=True),
+    )
+    try:
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        audit(pipeline, config, plan)
+        with _progress(len(plan.listing.shards)):
+            pipeline.run().wait_until_finish()
+    except Exception as error:  # whatever a runner raises, the user gets one line and the whole in a file
+        error_file = paths.record("error.txt")
+        write_text(error_file, "".join(traceback.format_exception(error)))
+        reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
+        raise RunError(f"run {paths.run_id} failed: {reason}; traceback in {error_file}") from error
+    manifest = read_manifest(plan.run)
+    if manifest is not None and not manifest["complete"]:
+        raise RunError(f"run {paths.run_id} is not complete: {manifest['failure']}")
+    return manifest
+
+
+@contextlib.contextmanager
+def _progress(shards: int) -> Iterator[None]:
+    """Draws images done, their rate and shards left while the block runs; silent without a terminal."""
+    PROGRESS.reset()
+    if not sys.stderr.isatty():
+        yield
+        return
+    bar = rich.progress.Progress(
+        rich.progress.SpinnerColumn(),
+        rich.progress.TextColumn("{task.completed:,.0f} images"),
+        rich.progress.TextColumn("{task.fields[rate]:,.1f} images/s"),
+        rich.progress.TextColumn("{task.fields[shards]} shards left"),
+        rich.progress.TimeElapsedColumn(),
+        console=rich.console.Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("explain", total=None, rate=0.0, shards=shards)
+        done = threading.Event()
+
+        def draw() -> None:
+            while not done.wait(0.5):
+                images, left = PROGRESS.images, shards - PROGRESS.shards
+                elapsed = bar.tasks[task].elapsed or 1.0
+                bar.update(task, completed=images, rate=images / elapsed, shards=max(left, 0))
+
+        drawer = threading.Thread(target=draw, daemon=True)
+        drawer.start()
+        try:
+            yield
+        finally:
+            done.set()
+            drawer.join()

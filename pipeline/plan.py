@@ -1,0 +1,190 @@
+"""Everything that is found out before the pipeline starts: data files, class maps, models, run id.
+
+What can be wrong with a request is found here, at once and with exit status 2, rather than in a worker.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import __version__
+from pipeline.config import Config
+from transforms.errors import ConfigError, DataError, ModelError, UsageError
+from transforms.explain.engine import devices
+from transforms.explain.explainer import ModelSpec, engine_of
+from transforms.explain.model import content_hash
+from transforms.explain.targets import ClassMap
+from transforms.read.wiring import Listing, first_records, list_shards
+from transforms.write.manifest import RunRecord
+from transforms.write.paths import RunPaths
+
+_LIBRARIES = ("apache-beam", "tensorflow", "keras", "numpy", "pillow", "pyarrow", "scipy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A run, ready to start.
+
+    Attributes:
+        listing: the data files and the shards made of them.
+        specs: the models, as workers load them.
+        run: what is already known of the manifest.
+        limit: records to read, or None for all.
+    """
+
+    listing: Listing
+    specs: Sequence[ModelSpec]
+    run: RunRecord
+    limit: int | None
+
+    @property
+    def verdict_method(self) -> str:
+        """The method that verdicts use: HiResCAM where it is computed, else the first."""
+        methods = self.run.details["config"]["explain"]["methods"]
+        return "hirescam" if "hirescam" in methods else str(methods[0])
+
+
+def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: int | None = None) -> Plan:
+    """Lists the data, loads and checks every model, and names the run. Writes nothing.
+
+    Args:
+        config: with absolute paths.
+        runner: name of the Beam runner, for the manifest.
+        run_id: the run's name, or None to make one of the time.
+        limit: read only the first records.
+
+    Raises:
+        UsageError: a file, class, layer or run id does not fit; the message says which.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    paths = RunPaths(config.output, run_id or _new_run_id(started), started.strftime("%Y-%m-%d"))
+    _check_run_id(paths)
+    listing = list_shards(config.data)
+    if limit is not None:
+        listing = first_records(listing)
+    specs = [_model_spec(config, index) for index in range(len(config.models))]
+    resolved = config.model_dump(mode="json")
+    text = json.dumps(resolved, sort_keys=True)
+    details = {
+        "tool": {"name": "gradcam-audit", "version": __version__},
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "python": platform.python_version(),
+        "devices": devices(),
+        "runner": runner,
+        "limit": limit,
+        "config": resolved,
+        "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "models": [_model_details(config, spec) for spec in specs],
+        "data": {
+            "format": config.data.format,
+            "files": len(listing.files),
+            "shards": len(listing.shards),
+            "bytes": sum(size for _, size in listing.files),
+            "listing_sha256": hashlib.sha256(json.dumps(listing.files).encode()).hexdigest(),
+        },
+    }
+    record = RunRecord(
+        paths=paths,
+        name=config.name,
+        started=started.isoformat(timespec="milliseconds"),
+        max_bad_fraction=config.data.max_bad_fraction,
+        details=details,
+    )
+    return Plan(listing, specs, record, limit)
+
+
+def _new_run_id(started: datetime.datetime) -> str:
+    return f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def _check_run_id(paths: RunPaths) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", paths.run_id):
+        raise UsageError(f"run id {paths.run_id!r} may hold letters, digits, '.', '_' and '-' only")
+    if FileSystems.exists(paths.record("started.json")):
+        raise UsageError(
+            f"run id {paths.run_id!r} exists already below {paths.output}; give another --run-id"
+        )
+
+
+def _model_spec(config: Config, index: int) -> ModelSpec:
+    settings = config.models[index]
+    where = f"models[{index}] ({settings.name})"
+    if not Path(settings.path).exists():
+        raise ModelError(f"{where}: model file {settings.path!r} does not exist")
+    labels = _read_labels(settings.labels) if settings.labels else []
+    spec = ModelSpec(settings, content_hash(settings.path), labels, _class_map(config, labels, where))
+    try:
+        classes = engine_of(spec, config.explain).classes
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
+    if labels and len(labels) != classes:
+        raise ModelError(f"{where}: {settings.labels!r} names {len(labels)} classes, the model has {classes}")
+    for name, indexes in spec.class_map.classes.items():
+        beyond = [i for i in indexes if not 0 <= i < classes]
+        if beyond:
+            raise ConfigError(
+                f"data.class_map: {name!r} is class {beyond[0]}, "
+                f"but {where} has the classes 0 to {classes - 1}"
+            )
+    return spec
+
+
+def _model_details(config: Config, spec: ModelSpec) -> dict[str, Any]:
+    engine = engine_of(spec, config.explain)
+    return {
+        "name": spec.settings.name,
+        "path": spec.settings.path,
+        "sha256": spec.sha256,
+        "input_size": list(engine.input_size),
+        "target_layer": engine.target_layer,
+        "map_size": list(engine.map_size),
+        "logits_tensor": engine.logits_tensor,
+        "head": engine.head,
+        "classes": engine.classes,
+    }
+
+
+def _read_labels(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"labels file {path!r} cannot be read: {error}") from error
+
+
+def _class_map(config: Config, labels: Sequence[str], where: str) -> ClassMap:
+    """The class map of the config, else the model's own labels by name."""
+    given = config.data.class_map
+    if given is None:
+        if not labels:
+            raise ConfigError(f"{where} has no labels and data has no class_map; give one of them")
+        return ClassMap({name: [index] for index, name in enumerate(labels)})
+    mapping = _read_class_map(given) if isinstance(given, str) else given
+    return ClassMap({name: [value] if isinstance(value, int) else value for name, value in mapping.items()})
+
+
+def _read_class_map(path: str) -> Mapping[str, Any]:
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))  # JSON is YAML
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"data.class_map: {path!r} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise DataError(f"data.class_map: {path!r} holds no mapping of annotated names to class indexes")
+    for name, value in document.items():
+        indexes = value if isinstance(value, list) else [value]
+        if not indexes or not all(type(index) is int for index in indexes):
+            raise DataError(
+                f"data.class_map: {path!r} maps {name!r} to {value!r}; "
+                "a class index or a list of them is needed"
+            )
+    return {str(name): value for name, value in document.items()}

@@ -1,0 +1,54 @@
+"""Metadata and dependencies. Beam's `--setup_file` asks for a file of this name."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "pipeline/__init__.py").read_text(), re.MULTILINE)
+
+setup(
+    name="gradcam-audit",
+    version=VERSION.group(1),
+    description="A batch audit that finds image classifiers which look at the wrong place",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["pipeline*", "transforms*", "demo*"]),
+    entry_points={"console_scripts": ["gradcam-audit = pipeline.cli:main"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",  # the pipeline: one graph for one machine, Flink and Dataflow
+        "tensorflow>=2.21,<3",  # runs the models and differentiates them
+        "keras>=3.15,<4",  # loads them
+        "numpy>=2.0,<3",  # maps and matrices
+        "scipy>=1.15,<2",  # Student's t distribution
+        "pillow>=11,<13",  # decodes images; its filters are what many models were trained with
+        "pyarrow>=18",  # writes the Parquet tables
+        "protobuf>=5",  # reads tf.train.Example without TensorFlow
+        "google-crc32c>=1.5,<2",  # TFRecord checksums
+        "defusedxml>=0.7,<1",  # reads XML from strangers
+        "pydantic>=2.10,<3",  # the config as strict typed models
+        "PyYAML>=6,<7",  # the config as text
+        "rich>=13",  # tables and progress on the terminal
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.21,<3"],
+        "gcp": ["apache-beam[gcp]>=2.77,<3"],
+        "aws": ["apache-beam[aws]>=2.77,<3"],
+        "dev": [
+            "duckdb",  # the tables are tested through the readers that users have
+            "hypothesis",
+            "mypy",
+            "pandas",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+            "scipy-stubs",
+            "types-defusedxml",
+            "types-protobuf",
+            "types-PyYAML",
+        ],
+    },
+)

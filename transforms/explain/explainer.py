@@ -1,0 +1,239 @@
+"""A batch of examples -> explanations by every model, with each image decoded once.
+
+One bad image costs one dead letter; its neighbours in the batch go on.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.errors import RecordError
+from transforms.explain.decode import decode, show
+from transforms.explain.engine import Engine, Explanations, load_engine
+from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
+from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
+from transforms.geometry import View, plan_view
+from transforms.records import Box, DeadLetter, Example, Explanation
+
+# What decides which pixels a model sees; models that agree on it share one resampled image.
+_ViewKey = tuple[tuple[int, int], Preprocess]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """A model as workers need it.
+
+    Attributes:
+        settings: its part of the config, with paths that the worker can open.
+        sha256: content hash of the model file.
+        labels: name of each class, or empty where the index is the name.
+        class_map: annotated name -> class indexes.
+    """
+
+    settings: ModelSettings
+    sha256: str
+    labels: Sequence[str]
+    class_map: ClassMap
+
+    def class_name(self, index: int) -> str:
+        """The label of a class, or its index as text."""
+        return self.labels[index] if self.labels else str(index)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictured:
+    """One decoded example: its size in pixels, and its view for each kind of input."""
+
+    example: Example
+    width: int
+    height: int
+    views: dict[_ViewKey, tuple[View, NDArray[np.uint8]]]
+
+
+@functools.lru_cache(maxsize=16)
+def shared_engine(
+    path: str,
+    sha256: str,
+    explain: ExplainSettings,
+    target_layer: str,
+    preprocess: Preprocess,
+    groups: tuple[tuple[int, ...], ...],
+) -> Engine:
+    """One engine a process for the same file and settings; `sha256` tells changed files apart."""
+    return load_engine(
+        path,
+        methods=explain.methods,
+        target_layer=target_layer,
+        batch_size=explain.batch_size,
+        precision=explain.precision,
+        preprocess=preprocess,
+        groups=groups,
+    )
+
+
+def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
+    """The engine of a model, loaded once in this process.
+
+    Raises:
+        ModelError: the file, its layer or its head does not fit.
+    """
+    settings = spec.settings
+    groups = tuple(spec.class_map.groups)
+    return shared_engine(
+        settings.path, spec.sha256, explain, settings.target_layer, settings.preprocess, groups
+    )
+
+
+class Explainer:
+    """Every model of a run, ready to explain batches of examples. Thread-safe."""
+
+    def __init__(self, specs: Sequence[ModelSpec], explain: ExplainSettings) -> None:
+        self._models = [(spec, engine_of(spec, explain)) for spec in specs]
+        self._rules = explain.targets
+        self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self._models))
+        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+
+    def explain(self, examples: Sequence[Example]) -> Iterator[Explanation | DeadLetter]:
+        """Decodes each example once and explains it by every model.
+
+        Args:
+            examples: any number, with their image bytes.
+
+        Yields:
+            For each example either one dead letter, or one explanation for each model and target.
+        """
+        pictured = []
+        for result in self._pool.map(self._decode, examples):
+            if isinstance(result, Pictured):
+                pictured.append(result)
+            else:
+                yield result
+        for spec, engine in self._models:
+            yield from self._explain_by(spec, engine, pictured)
+
+    def _decode(self, example: Example) -> Pictured | DeadLetter:
+        try:
+            image = decode(example.image)
+        except RecordError as error:
+            return DeadLetter("explain", example.source, example.example_id, error.reason, error.message)
+        views = {}
+        for key in self._views:
+            (height, width), how = key
+            view = plan_view(image.width, image.height, width, height, how.resize, how.crop)
+            views[key] = (view, show(image, view, how.interpolation, how.padding))
+        return Pictured(example, image.width, image.height, views)
+
+    def _explain_by(
+        self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]
+    ) -> Iterator[Explanation]:
+        wanted = [
+            (picture, plan_targets(names_of(picture.example), spec.class_map, self._rules))
+            for picture in pictured
+        ]
+        wanted = [(picture, targets) for picture, targets in wanted if targets]
+        if not wanted:
+            return
+        key = _view_key(spec, engine)
+        images = np.stack([picture.views[key][1] for picture, _ in wanted])
+        codes = np.full((len(wanted), max(len(targets) for _, targets in wanted)), NO_TARGET, np.int32)
+        for row, (_, targets) in enumerate(wanted):
+            codes[row, : len(targets)] = [target.code for target in targets]
+        found = engine(images, codes)
+        probabilities = engine.probabilities(found.logits)
+        for row, (picture, targets) in enumerate(wanted):
+            describe = _Description(spec, engine, picture, picture.views[key][0])
+            for column, target in enumerate(targets):
+                yield describe.explanation(target, found, probabilities, row, column)
+
+
+def names_of(example: Example) -> list[str]:
+    """The annotated class names of an example, each once, in the order of annotation."""
+    return list(dict.fromkeys([box.name for box in example.boxes] + list(example.labels)))
+
+
+def _view_key(spec: ModelSpec, engine: Engine) -> _ViewKey:
+    """Only what shapes pixels: scale, mean and std are applied inside the model's graph."""
+    preprocess = spec.settings.preprocess
+    shaping = Preprocess(
+        resize=preprocess.resize,
+        crop=preprocess.crop,
+        padding=preprocess.padding,
+        interpolation=preprocess.interpolation,
+    )
+    return engine.input_size, shaping
+
+
+@dataclasses.dataclass(frozen=True)
+class _Description:
+    """Puts what the engine found for one example and one model into words and view coordinates."""
+
+    spec: ModelSpec
+    engine: Engine
+    picture: Pictured
+    view: View
+
+    def explanation(
+        self,
+        target: Target,
+        found: Explanations,
+        probabilities: NDArray[np.float64],
+        row: int,
+        column: int,
+    ) -> Explanation:
+        example, class_map = self.picture.example, self.spec.class_map
+        predicted = int(found.logits[row].argmax())
+        resolved = int(found.targets[row, column])
+        target_class = None if resolved == NO_TARGET else resolved
+        names = names_of(example) if target.name is None else [target.name]
+        target_boxes, other_boxes = self._boxes(target, target_class)
+        return Explanation(
+            example_id=example.example_id,
+            source=example.source,
+            position=example.position,
+            shard=example.shard,
+            model=self.spec.settings.name,
+            target_layer=self.engine.target_layer,
+            target_rule=target.rule,
+            target_class=target_class,
+            target_name=self._name(target, target_class),
+            predicted_class=predicted,
+            predicted_name=self.spec.class_name(predicted),
+            target_logit=None if target_class is None else float(found.logits[row, target_class]),
+            target_probability=None if target_class is None else float(probabilities[row, target_class]),
+            correct=any(class_map.means(name, predicted) for name in names) if names else None,
+            view_width=self.view.width,
+            view_height=self.view.height,
+            content=list(self.view.content),
+            target_boxes=target_boxes,
+            other_boxes=other_boxes,
+            methods=list(self.engine.methods),
+            heatmaps=[found.heatmaps[m][row, column].astype("<f4").tobytes() for m in self.engine.methods],
+            map_height=self.engine.map_size[0],
+            map_width=self.engine.map_size[1],
+            slices=example.slices,
+        )
+
+    def _name(self, target: Target, target_class: int | None) -> str | None:
+        if target.name is not None or target_class is None:
+            return target.name
+        return self.spec.class_name(target_class)
+
+    def _boxes(self, target: Target, target_class: int | None) -> tuple[list[Box], list[Box]]:
+        """Boxes of the target class and of all others, in view pixels."""
+        example = self.picture.example
+        across, down = (self.picture.width, self.picture.height) if example.relative else (1, 1)
+        mine: list[Box] = []
+        others: list[Box] = []
+        for box in example.boxes:
+            edges = (box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down)
+            shown = Box(box.name, *self.view.to_view(*edges))
+            same = box.name == target.name or (
+                target_class is not None and self.spec.class_map.means(box.name, target_class)
+            )
+            (mine if same else others).append(shown)
+        return mine, others

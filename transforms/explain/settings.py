@@ -1,0 +1,105 @@
+"""What a config may say about models and explanations; read without importing TensorFlow."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from transforms.geometry import Resize
+from transforms.settings import Pair, Settings, Size, Triple
+
+Interpolation = Literal[
+    "pillow_nearest",
+    "pillow_bilinear",
+    "pillow_bicubic",
+    "pillow_lanczos",
+    "tf_nearest",
+    "tf_bilinear",
+]
+TargetRule = Literal["annotated", "predicted", "runner_up"]
+Method = Literal["gradcam", "hirescam"]
+
+
+class Preprocess(Settings):
+    """How a decoded RGB image in 0..255 becomes what the model was trained on.
+
+    In this order: resize, channels, scale, mean, std. With nothing given the pixels reach the model as
+    float32 in 0..255.
+    """
+
+    size: Size | None = pydantic.Field(
+        None, description="[height, width] of the view in pixels; default: the model's own input size"
+    )
+    resize: Resize = pydantic.Field("stretch", description="stretch, center_crop or letterbox")
+    crop: float = pydantic.Field(
+        1.0, gt=0, le=1, description="center_crop only: share of the side that is kept; 224/256 is 0.875"
+    )
+    padding: int = pydantic.Field(
+        0, ge=0, le=255, description="letterbox only: grey level of the padding, 0..255"
+    )
+    interpolation: Interpolation = pydantic.Field(
+        "pillow_bilinear",
+        description="pillow_* antialias where they shrink, tf_* do not, as tf.image.resize",
+    )
+    channels: Literal["rgb", "bgr"] = pydantic.Field("rgb", description="channel order that the model takes")
+    scale: Pair | None = pydantic.Field(
+        None, description="[low, high]: the values that pixel 0 and pixel 255 become"
+    )
+    mean: Triple | None = pydantic.Field(
+        None, description="subtracted after scale, one for each channel in the model's order"
+    )
+    std: Triple | None = pydantic.Field(
+        None, description="divides after mean, one for each channel in the model's order"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _only_what_applies(self) -> "Preprocess":
+        if self.crop != 1.0 and self.resize != "center_crop":
+            raise ValueError(f"crop applies to resize: center_crop only, not to {self.resize}")
+        if self.padding and self.resize != "letterbox":
+            raise ValueError(f"padding applies to resize: letterbox only, not to {self.resize}")
+        if self.std is not None and 0.0 in self.std:
+            raise ValueError("std divides, so none of its values may be 0")
+        return self
+
+
+class ModelSettings(Settings):
+    """One classifier to audit."""
+
+    name: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = (
+        pydantic.Field(description="name of the model in every table; letters, digits, '.', '_' and '-'")
+    )
+    path: str = pydantic.Field(description="a .keras file")
+    labels: str | None = pydantic.Field(
+        None, description="text file whose line i names class i; default: the index is the name"
+    )
+    preprocess: Preprocess = pydantic.Field(default_factory=Preprocess)
+    target_layer: str = pydantic.Field(
+        "auto", description="auto, or the name of the Keras layer whose output is explained"
+    )
+
+
+class ExplainSettings(Settings):
+    """Which heatmaps are computed, and how many images at a time."""
+
+    methods: Annotated[tuple[Method, ...], pydantic.Strict(False)] = pydantic.Field(
+        ("gradcam", "hirescam"), min_length=1, description="CAM methods; all come from one backward pass"
+    )
+    targets: Annotated[tuple[TargetRule, ...], pydantic.Strict(False)] = pydantic.Field(
+        ("annotated",), min_length=1, description="whose logit is explained; verdicts use annotated"
+    )
+    batch_size: int = pydantic.Field(32, ge=1, le=4096, description="images in one forward pass")
+    precision: Literal["float32", "bfloat16"] = pydantic.Field(
+        "float32",
+        description="bfloat16 lets the CPU's matrix units compute in bfloat16 where it has them; one "
+        "precision for the whole process",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _judgeable(self) -> "ExplainSettings":
+        for key in ("methods", "targets"):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key} names one of its values twice: {', '.join(values)}")
+        if "annotated" not in self.targets:
+            raise ValueError("targets must include annotated: verdicts are about the annotated class")
+        return self

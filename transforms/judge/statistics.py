@@ -1,0 +1,236 @@
+"""Tallies that merge exactly in any order, and the statistics that follow from them.
+
+A tally holds integers only: counts, a 256-bin histogram of the density share, and sums in fixed point.
+Integer addition is associative, so the same scores give the same tally, bit for bit, on any number of
+shards and workers; every mean, bound, e-value and test below is a function of the tally.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from transforms.records import Score
+from transforms.regions import REGIONS
+
+BINS = 256
+STATUSES = ("ok", "zero_map", "not_finite", "no_box", "full_box")
+# Sums of values in [0, 1] are kept in units of 2^-32: 2 * 10^9 scores fit into 64 bits.
+_UNIT = 2**32
+_SUMS = (
+    "energy_in_box",
+    "box_area",
+    "density_share",
+    "density_share_squared",
+    "rank_accuracy",
+    "energy_in_other_boxes",
+    *REGIONS,
+)
+_COUNTS = (*STATUSES, "known", "correct", "peaks", "ranked")
+_SLOT = {name: slot for slot, name in enumerate((*_COUNTS, *_SUMS))}
+
+# Bets of the e-value, as shares of the largest that cannot go bankrupt.
+_BETS = np.geomspace(0.02, 0.95, 16)
+# Confidence of every bound in the tables, each side by itself.
+_BOUND_LOG10_E = math.log10(20)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """What a group of scores adds up to.
+
+    Attributes:
+        numbers: int64 of shape (len(_SLOT),): counts, and sums in units of 2^-32.
+        histogram: int64 of shape (256,): measured scores by density share; bin b is [b/256, (b+1)/256).
+    """
+
+    numbers: NDArray[np.int64]
+    histogram: NDArray[np.int64]
+
+    @classmethod
+    def zero(cls) -> Self:
+        """The tally of no scores."""
+        return cls(np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64))
+
+    def add(self, score: Score) -> None:
+        """Counts one score, in place."""
+        numbers = self.numbers
+        numbers[_SLOT[score.status]] += 1
+        if score.correct is not None:
+            numbers[_SLOT["known"]] += 1
+            numbers[_SLOT["correct"]] += score.correct
+        if score.status != "ok":
+            return
+        share = _present(score.density_share)
+        self.histogram[min(int(share * BINS), BINS - 1)] += 1
+        numbers[_SLOT["peaks"]] += bool(score.peak_in_box)
+        values = {
+            "energy_in_box": _present(score.energy_in_box),
+            "box_area": score.box_area,
+            "density_share": share,
+            "density_share_squared": share * share,
+            "energy_in_other_boxes": _present(score.energy_in_other_boxes),
+            **dict(zip(REGIONS, score.energy_by_region or (), strict=True)),
+        }
+        if score.rank_accuracy is not None:
+            numbers[_SLOT["ranked"]] += 1
+            values["rank_accuracy"] = score.rank_accuracy
+        for name, value in values.items():
+            numbers[_SLOT[name]] += round(value * _UNIT)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.numbers + other.numbers, self.histogram + other.histogram)
+
+    def __sub__(self, part: "Tally") -> "Tally":
+        """The tally of the rest, where `part` is the tally of some of these scores."""
+        return Tally(self.numbers - part.numbers, self.histogram - part.histogram)
+
+    def count(self, name: str) -> int:
+        """A count: a status, `known` or `correct` predictions, or `peaks` inside the box."""
+        return int(self.numbers[_SLOT[name]])
+
+    @property
+    def rows(self) -> int:
+        """All scores, measured or not."""
+        return sum(self.count(status) for status in STATUSES)
+
+    @property
+    def measured(self) -> int:
+        """Scores with status `ok`."""
+        return self.count("ok")
+
+    def mean(self, name: str) -> float | None:
+        """Mean of a measure over the measured scores, or None where there are none."""
+        count = self.count("ranked" if name == "rank_accuracy" else "ok")
+        return float(self.numbers[_SLOT[name]]) / _UNIT / count if count else None
+
+    def variance(self) -> float:
+        """Sample variance of the density share; needs two measured scores or more."""
+        count = self.measured
+        total, squares = (int(self.numbers[_SLOT[n]]) for n in ("density_share", "density_share_squared"))
+        return max(0.0, (squares / _UNIT - (total / _UNIT) ** 2 / count) / (count - 1))
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of predictions that are right, among those with an annotated class."""
+        known = self.count("known")
+        return self.count("correct") / known if known else None
+
+
+def log10_e_below(histogram: NDArray[np.int64], threshold: float) -> float:
+    """Evidence against "the mean is at least `threshold`", as log10 of an e-value.
+
+    A mixture of 16 fixed bets on 1 - value (Waudby-Smith and Ramdas, "Estimating means of bounded random
+    variables by betting", JRSS-B 2024). Each value counts as the upper edge of its bin, which can only
+    lower the e-value. Under the null hypothesis P(e >= 1/alpha) <= alpha at any sample size.
+
+    Args:
+        histogram: counts of values in [0, 1], shape (256,).
+        threshold: the mean under the null hypothesis, in (0, 1).
+    """
+    return _log10_e_above(histogram[::-1], 1.0 - threshold)
+
+
+def _log10_e_above(histogram: NDArray[np.int64], mean: float) -> float:
+    """Evidence against "the mean is at most `mean`"; values count as their bin's lower edge."""
+    filled = np.flatnonzero(histogram)
+    edges = filled / BINS
+    gains = np.log1p(_BETS[:, None] * (edges / mean - 1)) @ histogram[filled]
+    return float((np.logaddexp.reduce(gains) - math.log(len(_BETS))) / math.log(10))
+
+
+def mean_bounds(histogram: NDArray[np.int64]) -> tuple[float, float]:
+    """Lower and upper bound of the mean, each at 95 %, valid at any sample size.
+
+    The bounds are the means that the e-value rejects at 1/20; bisected to 2^-20.
+
+    Args:
+        histogram: counts of values in [0, 1], shape (256,).
+
+    Returns:
+        (lower, upper), 0 and 1 where nothing can be said.
+    """
+    return _lower_bound(histogram), 1.0 - _lower_bound(histogram[::-1])
+
+
+def _lower_bound(histogram: NDArray[np.int64]) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        if _log10_e_above(histogram, middle) >= _BOUND_LOG10_E:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def e_benjamini_hochberg(log10_e: Sequence[float], fdr: float) -> list[bool]:
+    """Which hypotheses to reject so that the expected share of false rejections is at most `fdr`.
+
+    Wang and Ramdas, "False discovery rate control with e-values", JRSS-B 2022: the k largest, for the
+    largest k with e_(k) >= m / (k fdr). Holds under any dependence.
+    """
+    count = len(log10_e)
+    order = sorted(range(count), key=lambda i: -log10_e[i])
+    rejected = [False] * count
+    largest = max(
+        (k for k, i in enumerate(order, 1) if log10_e[i] >= math.log10(count / (k * fdr))), default=0
+    )
+    for i in order[:largest]:
+        rejected[i] = True
+    return rejected
+
+
+def benjamini_hochberg(p_values: Sequence[float], fdr: float) -> list[bool]:
+    """Which hypotheses to reject; Benjamini and Hochberg, JRSS-B 1995."""
+    count = len(p_values)
+    order = sorted(range(count), key=lambda i: p_values[i])
+    rejected = [False] * count
+    largest = max((k for k, i in enumerate(order, 1) if p_values[i] <= k * fdr / count), default=0)
+    for i in order[:largest]:
+        rejected[i] = True
+    return rejected
+
+
+def log10_mean_e(log10_e: Sequence[float]) -> float:
+    """log10 of the average e-value: itself an e-value, whatever the dependence."""
+    natural = np.asarray(log10_e) * math.log(10)
+    return float((np.logaddexp.reduce(natural) - math.log(len(natural))) / math.log(10))
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a proportion; Wilson, JASA 1927. `count` must be positive."""
+    z = 1.959963984540054
+    share = hits / count
+    middle = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return (middle - half) / scale, (middle + half) / scale
+
+
+def welch(slice_: Tally, rest: Tally) -> tuple[float, float]:
+    """Whether a slice's mean density share lies below that of the rest.
+
+    Returns:
+        One-sided p-value of Welch's t test, and Cohen's d (positive where the slice is lower). A
+        difference without any spread gives p = 0 and infinite d, no difference gives p = 1 and d = 0.
+    """
+    difference = _present(rest.mean("density_share")) - _present(slice_.mean("density_share"))
+    variances = slice_.variance(), rest.variance()
+    errors = variances[0] / slice_.measured, variances[1] / rest.measured
+    error = sum(errors)
+    if error == 0:
+        return (0.0, math.inf) if difference > 0 else (1.0, 0.0 if difference == 0 else -math.inf)
+    freedom = error**2 / (errors[0] ** 2 / (slice_.measured - 1) + errors[1] ** 2 / (rest.measured - 1))
+    p_value = float(special.stdtr(freedom, -difference / math.sqrt(error)))
+    return p_value, difference / math.sqrt(sum(variances) / 2)
+
+
+def _present(value: float | None) -> float:
+    """A measure of a score with status `ok` is never None."""
+    assert value is not None
+    return value

@@ -1,0 +1,60 @@
+"""Which groups a score belongs to, and the summary row of a group's tally."""
+
+from collections.abc import Iterator
+
+from transforms.judge.statistics import STATUSES, Tally, mean_bounds, wilson_interval
+from transforms.records import Group, Score, Summary
+from transforms.regions import REGIONS
+
+
+def groups_of(score: Score) -> Iterator[Group]:
+    """The groups that a score counts in: its model, its class, and its slices with and without the class.
+
+    Only scores of the rule `annotated` are summarised: verdicts are about annotated classes.
+    """
+    if score.target_rule != "annotated":
+        return
+    of_model = (score.model, score.method, score.target_layer)
+    yield Group(*of_model, "model", None, None, None)
+    if score.target_name is not None:
+        yield Group(*of_model, "class", score.target_name, None, None)
+    for entry in score.slices:
+        yield Group(*of_model, "slice", None, entry.key, entry.value)
+        if score.target_name is not None:
+            yield Group(*of_model, "slice", score.target_name, entry.key, entry.value)
+
+
+def summarise(group: Group, tally: Tally) -> Summary:
+    """The row of `summaries` for one group."""
+    counts = {status: tally.count(status) for status in STATUSES}
+    measured = tally.measured
+    lower, upper = mean_bounds(tally.histogram) if measured else (None, None)
+    hits = tally.count("peaks")
+    hits_lower, hits_upper = wilson_interval(hits, measured) if measured else (None, None)
+    return Summary(
+        model=group.model,
+        method=group.method,
+        target_layer=group.target_layer,
+        group_kind=group.kind,
+        group_name=group.name,
+        class_name=group.class_name,
+        slice_key=group.slice_key,
+        slice_value=group.slice_value,
+        rows=tally.rows,
+        **counts,
+        accuracy=tally.accuracy,
+        energy_in_box=tally.mean("energy_in_box"),
+        box_area=tally.mean("box_area"),
+        density_share=tally.mean("density_share"),
+        density_share_lower=lower,
+        density_share_upper=upper,
+        peak_in_box=hits / measured if measured else None,
+        peak_in_box_lower=hits_lower,
+        peak_in_box_upper=hits_upper,
+        rank_accuracy=tally.mean("rank_accuracy"),
+        energy_in_other_boxes=tally.mean("energy_in_other_boxes"),
+        energy_by_region=[tally.mean(region) or 0.0 for region in REGIONS] if measured else None,
+        density_share_histogram=tally.histogram.tolist(),
+        swap_gap_histogram=None,
+        atlas=None,
+    )

@@ -1,0 +1,82 @@
+"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.judge.settings import JudgeSettings
+from transforms.judge.statistics import Tally
+from transforms.judge.summaries import groups_of, summarise
+from transforms.judge.verdicts import judge_model
+from transforms.records import Finding, Group, Score, Summary
+
+
+@dataclasses.dataclass
+class SummarizeScores(beam.PTransform):  # type: ignore[misc]
+    """Score -> (Group, Tally), one for each model, class and slice."""
+
+    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Group, Tally]]:
+        return (
+            scores
+            | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(tuple[Group, Score])
+            | "Tally" >> beam.CombinePerKey(TallyScores())
+        )
+
+
+@dataclasses.dataclass
+class JudgeModels(beam.PTransform):  # type: ignore[misc]
+    """(Group, Tally) -> Summary and Finding.
+
+    Attributes:
+        settings: margins and rates.
+        method: the one method whose heatmaps the verdicts use.
+
+    Returns:
+        PCollections `summaries` and `findings`.
+    """
+
+    settings: JudgeSettings
+    method: str
+
+    def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
+        summaries = tallies | "Summarise" >> beam.MapTuple(summarise).with_output_types(Summary)
+        findings = (
+            tallies
+            | "OfVerdictMethod" >> beam.Filter(lambda item: item[0].method == self.method)
+            | "ByModel" >> beam.Map(_by_model).with_output_types(tuple[str, tuple[Group, Tally]])
+            | "OneModel" >> beam.GroupByKey()
+            | "Judge" >> beam.FlatMap(_judge, self.settings).with_output_types(Finding)
+        )
+        return {"summaries": summaries, "findings": findings}
+
+
+class TallyScores(beam.CombineFn):  # type: ignore[misc]
+    """Adds scores up; only delegates to `Tally`."""
+
+    def create_accumulator(self) -> Tally:
+        return Tally.zero()
+
+    def add_input(self, tally: Tally, score: Score) -> Tally:
+        tally.add(score)
+        return tally
+
+    def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:
+        return sum(tallies, start=Tally.zero())
+
+    def extract_output(self, tally: Tally) -> Tally:
+        return tally
+
+
+def _keyed(score: Score) -> Iterator[tuple[Group, Score]]:
+    for group in groups_of(score):
+        yield group, score
+
+
+def _by_model(item: tuple[Group, Tally]) -> tuple[str, tuple[Group, Tally]]:
+    return item[0].model, item
+
+
+def _judge(item: tuple[str, Iterable[tuple[Group, Tally]]], settings: JudgeSettings) -> list[Finding]:
+    return judge_model(dict(item[1]), settings)

@@ -1,0 +1,1 @@
+"""Explanation -> Score: how much of a heatmap lies where, in closed form."""

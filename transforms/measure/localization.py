@@ -1,0 +1,185 @@
+"""How much of a heatmap lies inside the boxes, exactly and without upsampling it.
+
+Bilinear upsampling is linear: with the resize matrices Ry (H x h) and Rx (W x w) the upsampled map is
+Ry m Rx^T, so the mass it has in a region with mask M is <m, Ry^T M Rx>. For a rectangle the mask is
+separable and that is a difference of prefix sums on either side. Everything is computed on the raw,
+ReLU'd map: normalising it first would change every share.
+
+All coordinates are view pixels with half-open edges, clipped to the content of the view, so that the
+padding of a letterboxed image is in no denominator.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.geometry import Floats, Rectangle, View, interval_weights, resize_matrix
+from transforms.regions import FRAME_DEPTH, GRID_EDGES, clip, covered_cells, pixel_mask
+
+# A box that fills this share of the picture leaves no outside to look at.
+FULL_BOX_AREA = 0.95
+# Upsampled values this close to each other, relative to the maximum, are ties.
+_TIE = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What one heatmap says about one target.
+
+    Attributes:
+        energy_in_box: share in [0, 1] of the heat inside the union of the target's boxes (energy-based
+            pointing game; Wang et al., "Score-CAM", CVPRW 2020).
+        density_share: see `density_share`.
+        peak_in_box: whether the maximum of the upsampled map lies inside (pointing game; Zhang et al.,
+            IJCV 2018); tied maxima count by their share, true at half or more.
+        rank_accuracy: share in [0, 1] of the K hottest pixels that lie inside, K being the number of
+            pixels inside (relevance rank accuracy; Arras et al., Information Fusion 2022); ties at the
+            threshold count by expectation. None where no pixel's centre is inside.
+        energy_in_other_boxes: share of the heat in boxes of other annotated classes and in none of the
+            target's.
+        energy_by_region: shares of the heat in `transforms.regions.REGIONS`, in that order.
+    """
+
+    energy_in_box: float
+    density_share: float
+    peak_in_box: bool
+    rank_accuracy: float | None
+    energy_in_other_boxes: float
+    energy_by_region: list[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The boxes of one target in one view, clipped; shared by the heatmaps of all methods.
+
+    Attributes:
+        view: where the image stands.
+        target_boxes, other_boxes: clipped to the content; boxes without area are gone.
+    """
+
+    view: View
+    target_boxes: list[Rectangle]
+    other_boxes: list[Rectangle]
+
+    @property
+    def box_area(self) -> float:
+        """Share in [0, 1] of the content that the union of the target's boxes covers."""
+        xs, ys = self._edges()
+        cells = np.outer(np.diff(ys), np.diff(xs))
+        return float(cells[covered_cells(self.target_boxes, xs, ys)].sum() / cells.sum())
+
+    def masses(self, heatmap: Floats) -> tuple[float, float, float]:
+        """Heat in the target's boxes, in other boxes only, and in the whole content."""
+        xs, ys = self._edges()
+        down = interval_weights(ys, self.view.height, heatmap.shape[0])
+        across = interval_weights(xs, self.view.width, heatmap.shape[1])
+        cells = down @ heatmap @ across.T
+        inside = covered_cells(self.target_boxes, xs, ys)
+        others = covered_cells(self.other_boxes, xs, ys) & ~inside
+        return float(cells[inside].sum()), float(cells[others].sum()), float(cells.sum())
+
+    def _edges(self) -> tuple[Floats, Floats]:
+        """Every x and every y at which a box or the content begins or ends, sorted, each once."""
+        rectangles = np.array([self.view.content, *self.target_boxes, *self.other_boxes])
+        return np.unique(rectangles[:, 0::2]), np.unique(rectangles[:, 1::2])
+
+
+def lay_out(view: View, target_boxes: Sequence[Rectangle], other_boxes: Sequence[Rectangle] = ()) -> Layout:
+    """Clips boxes to what the view shows of the image."""
+    clipped = [
+        [part for box in boxes if (part := clip(box, view.content)) is not None]
+        for boxes in (target_boxes, other_boxes)
+    ]
+    return Layout(view, *clipped)
+
+
+def density_share(energy_in_box: float, box_area: float) -> float:
+    """The heat's density inside the box, against inside plus outside: m(1-a) / (m(1-a) + a(1-m)).
+
+    Args:
+        energy_in_box: share m in [0, 1] of the heat inside the box.
+        box_area: share a of the picture that the box covers, 0 < a < 1.
+
+    Returns:
+        A number in [0, 1]; 0.5 is chance for every box size. It is 1 / (1 + mu) with mu the
+        outside-inside relevance ratio of Lapuschkin et al., CVPR 2016.
+    """
+    inside = energy_in_box * (1 - box_area)
+    outside = box_area * (1 - energy_in_box)
+    return inside / (inside + outside)
+
+
+def status_of(heatmap: Floats, layout: Layout) -> str:
+    """Whether this heatmap can be measured: `ok`, or why not.
+
+    The boxes are asked first: `no_box` (none, or none with area inside the view), `full_box` (they
+    cover 95 % of the picture or more), then the map: `not_finite`, `zero_map` (no heat in the picture).
+    """
+    if not layout.target_boxes:
+        return "no_box"
+    if layout.box_area >= FULL_BOX_AREA:
+        return "full_box"
+    if not np.isfinite(heatmap).all():
+        return "not_finite"
+    return "ok" if layout.masses(heatmap)[2] > 0 else "zero_map"
+
+
+def measure(heatmap: Floats, layout: Layout) -> Measures:
+    """Measures one heatmap; to be asked only where `status_of` says `ok`.
+
+    Args:
+        heatmap: float64 of shape (h, w), finite, not negative, with some heat in the content.
+        layout: the target's boxes.
+
+    Returns:
+        The measures.
+    """
+    inside, in_others, total = layout.masses(heatmap)
+    energy = min(1.0, inside / total)
+    peak, rank = _pixel_measures(heatmap, layout)
+    return Measures(
+        energy_in_box=energy,
+        density_share=density_share(energy, layout.box_area),
+        peak_in_box=peak,
+        rank_accuracy=rank,
+        energy_in_other_boxes=min(1.0, in_others / total),
+        energy_by_region=_energy_by_region(heatmap, layout.view, total),
+    )
+
+
+def _energy_by_region(heatmap: Floats, view: View, total: float) -> list[float]:
+    left, top, right, bottom = view.content
+    width, height = right - left, bottom - top
+
+    def cells(edges: NDArray[np.float64]) -> Floats:
+        down = interval_weights(top + edges * height, view.height, heatmap.shape[0])
+        across = interval_weights(left + edges * width, view.width, heatmap.shape[1])
+        return np.asarray(down @ heatmap @ across.T) / total
+
+    inner = cells(np.array([FRAME_DEPTH, 1 - FRAME_DEPTH]))[0, 0]
+    return [float(share) for share in cells(GRID_EDGES).ravel()] + [max(0.0, float(1 - inner))]
+
+
+def _pixel_measures(heatmap: Floats, layout: Layout) -> tuple[bool, float | None]:
+    """Pointing game and rank accuracy, on the pixels of the upsampled map."""
+    view = layout.view
+    left, top, right, bottom = (int(edge) for edge in view.content)
+    down = resize_matrix(view.height, heatmap.shape[0])[top:bottom]
+    across = resize_matrix(view.width, heatmap.shape[1])[left:right]
+    upsampled = down @ heatmap @ across.T
+    inside = pixel_mask(layout.target_boxes, view.width, view.height)[top:bottom, left:right]
+    tie = _TIE * upsampled.max()
+    tied_peak = upsampled >= upsampled.max() - tie
+    peak = bool(2 * np.count_nonzero(tied_peak & inside) >= np.count_nonzero(tied_peak))
+    pixels_inside = int(np.count_nonzero(inside))
+    if not pixels_inside:
+        return peak, None
+    values = upsampled.ravel()
+    threshold = np.partition(values, values.size - pixels_inside)[values.size - pixels_inside]
+    above = upsampled > threshold + tie
+    tied = np.abs(upsampled - threshold) <= tie
+    places = pixels_inside - np.count_nonzero(above)
+    expected = places * np.count_nonzero(tied & inside) / np.count_nonzero(tied)
+    return peak, float((np.count_nonzero(above & inside) + expected) / pixels_inside)

@@ -1,0 +1,34 @@
+"""Counts of what this process has done, for a person who watches a local run.
+
+Workers that share the launcher's process add to it and the launcher draws it. It is no total: with
+remote workers it stays at zero, and what the reports say is counted in the pipeline itself.
+"""
+
+import threading
+
+
+class Progress:
+    """Images explained and shards read by this process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.images = 0
+        self.shards = 0
+
+    def add_images(self, count: int) -> None:
+        """Counts images that were explained or turned out to be dead letters."""
+        with self._lock:
+            self.images += count
+
+    def add_shard(self) -> None:
+        """Counts a shard that was read to its end."""
+        with self._lock:
+            self.shards += 1
+
+    def reset(self) -> None:
+        """Starts from zero, for the next run in this process."""
+        with self._lock:
+            self.images = self.shards = 0
+
+
+PROGRESS = Progress()

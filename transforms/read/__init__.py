@@ -1,0 +1,1 @@
+"""Shards -> Example: one module for each dataset format, all with the same output."""

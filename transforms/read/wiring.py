@@ -1,0 +1,202 @@
+"""ReadExamples: shard names are spread over the workers, each shard is read in order.
+
+Listing happens before the pipeline starts, so that a glob that matches nothing or a file of another
+format is an error at once.
+"""
+
+import dataclasses
+import itertools
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.errors import DataError, RecordError
+from transforms.progress import PROGRESS
+from transforms.read.common import Bad, Source
+from transforms.read.formats import FORMATS
+from transforms.read.settings import DataSettings, ImagesWithin
+from transforms.records import DeadLetter, Example, Shard
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The data files as they stood when the run was planned.
+
+    Attributes:
+        shards: what the workers read, in the order of the file names.
+        files: (path, size in bytes) of every data or annotation file, sorted.
+    """
+
+    shards: list[Shard]
+    files: list[tuple[str, int]]
+
+
+def list_shards(settings: DataSettings) -> Listing:
+    """Lists the data files and makes shards of them.
+
+    Raises:
+        DataError: a glob matches nothing, or the files are not of the format that the config names.
+    """
+    key = "path" if isinstance(settings, ImagesWithin) else "annotations"
+    patterns = getattr(settings, key)
+    found: dict[str, int] = {}
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        matched = FileSystems.match([pattern])[0].metadata_list
+        if not matched:
+            raise DataError(f"data.{key}: {pattern!r} matches no file")
+        found.update((file.path, file.size_in_bytes) for file in matched)
+    files = sorted(found.items())
+    paths = [path for path, _ in files]
+    _sniff(paths, settings)
+    step = FORMATS[_format(settings)].files_a_shard
+    shards = []
+    for first in range(0, len(paths), step):
+        label = "" if step > 1 else "-" + re.sub(r"[^A-Za-z0-9._-]", "_", posixpath.basename(paths[first]))
+        shards.append(Shard(f"{first // step:05d}{label}", paths[first : first + step], first))
+    return Listing(shards, files)
+
+
+def first_records(listing: Listing) -> Listing:
+    """The same files as one shard, so that the first records are the same ones every time."""
+    return Listing([Shard("00000-first", [path for path, _ in listing.files], 0)], listing.files)
+
+
+@dataclasses.dataclass
+class ReadExamples(beam.PTransform):  # type: ignore[misc]
+    """Pipeline root -> Example with its image bytes, and a DeadLetter for each record that has none.
+
+    Attributes:
+        shards: from `list_shards`.
+        settings: the config's `data`.
+        slices: metadata keys to keep.
+        limit: read only the first records of each shard.
+
+    Returns:
+        PCollections `examples` and `dead_letters`.
+    """
+
+    shards: Sequence[Shard]
+    settings: DataSettings
+    slices: Sequence[str]
+    limit: int | None = None
+
+    def expand(self, root: Any) -> Any:
+        records = (
+            root
+            | "Shards" >> beam.Create(self.shards).with_output_types(Shard)
+            | "SpreadShards" >> beam.Reshuffle()
+            | "ReadShard" >> _divided(_ReadShard(self.settings, self.slices, self.limit))
+        )
+        examples, dead_letters = records.examples, [records.dead_letters]
+        if not FORMATS[_format(self.settings)].holds_images:
+            loaded = (
+                examples
+                | "SpreadRecords" >> beam.Reshuffle()  # annotations only: no image is among them yet
+                | "LoadImage" >> _divided(_LoadImage())
+            )
+            examples = loaded.examples
+            dead_letters.append(loaded.dead_letters)
+        return {"examples": examples, "dead_letters": dead_letters | beam.Flatten()}
+
+
+@dataclasses.dataclass
+class FindDuplicates(beam.PTransform):  # type: ignore[misc]
+    """Example -> DeadLetter for each example whose id an earlier record has already.
+
+    Of the examples with one id the smallest (source, position) survives. Only ids are shuffled.
+
+    Returns:
+        PCollections `keys` ((example_id, source, position) of each duplicate) and `dead_letters`.
+    """
+
+    def expand(self, examples: beam.PCollection[Example]) -> Any:
+        keys = (
+            examples
+            | "ById" >> beam.Map(_identity).with_output_types(tuple[str, tuple[str, int]])
+            | "SameId" >> beam.GroupByKey()
+            | "AllButFirst" >> beam.FlatMap(_all_but_first).with_output_types(tuple[str, str, int])
+        )
+        return {"keys": keys, "dead_letters": keys | beam.MapTuple(_duplicate).with_output_types(DeadLetter)}
+
+
+def _divided(reading: beam.DoFn) -> beam.ParDo:
+    return beam.ParDo(reading).with_outputs("dead_letters", main="examples").with_output_types(Example)
+
+
+class _ReadShard(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, settings: DataSettings, slices: Sequence[str], limit: int | None) -> None:
+        self._settings = settings
+        self._slices = tuple(slices)
+        self._limit = limit
+
+    def process(self, shard: Shard) -> Iterator[Any]:
+        yield from itertools.islice(self._records(shard), self._limit)
+        PROGRESS.add_shard()
+
+    def _records(self, shard: Shard) -> Iterator[Any]:
+        for path in shard.paths:
+            for record in _read(Source(path, shard.name, self._slices), self._settings):
+                yield _dead(path, record) if isinstance(record, Bad) else record
+
+
+class _LoadImage(beam.DoFn):  # type: ignore[misc]
+    def process(self, example: Example) -> Iterator[Any]:
+        try:
+            with FileSystems.open(example.image_path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                yield dataclasses.replace(example, image=file.read())
+        except OSError:
+            error = RecordError("missing_image", f"image file {example.image_path!r} cannot be read")
+            yield _dead(example.source, Bad(example.position, example.example_id, error))
+
+
+def _read(source: Source, settings: DataSettings) -> Iterator[Example | Bad]:
+    with FileSystems.open(source.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        yield from FORMATS[_format(settings)].read(file, source, settings)
+
+
+def _dead(path: str, bad: Bad) -> Any:
+    message = f"record {bad.position}: {bad.error.message}"
+    letter = DeadLetter("read", path, bad.example_id, bad.error.reason, message)
+    return beam.pvalue.TaggedOutput("dead_letters", letter)
+
+
+def _identity(example: Example) -> tuple[str, tuple[str, int]]:
+    return example.example_id, (example.source, example.position)
+
+
+def _all_but_first(item: tuple[str, Iterable[tuple[str, int]]]) -> Iterator[tuple[str, str, int]]:
+    example_id, places = item
+    for source, position in sorted(places)[1:]:
+        yield example_id, source, position
+
+
+def _duplicate(example_id: str, source: str, position: int) -> DeadLetter:
+    message = f"record {position}: an earlier record has the same id"
+    return DeadLetter("read", source, example_id, "duplicate_id", message)
+
+
+def _format(settings: DataSettings) -> str:
+    return str(getattr(settings, "format"))  # noqa: B009  (each format declares it as its own literal)
+
+
+def _sniff(paths: Sequence[str], settings: DataSettings) -> None:
+    """Reads the beginning of the first files, until one has a record of the format.
+
+    Raises:
+        DataError: none of the first files has.
+    """
+    name = _format(settings)
+    first_error = None
+    for path in paths[: FORMATS[name].sniffed]:
+        for record in _read(Source(path, "", ()), settings):
+            if not isinstance(record, Bad):
+                return
+            first_error = first_error or f"{path!r} is not of format {name!r}: {record.error.message}"
+            break
+    if first_error and FORMATS[name].sniffed > 1:
+        raise DataError(first_error)

@@ -1,0 +1,288 @@
+"""The elements that travel between rooms.
+
+Each is a frozen dataclass registered with Beam's row coder, so that it crosses a stage boundary (and
+a language) as a schema row, not as a pickle. Image arrays never travel: an Example holds the encoded
+bytes, an Explanation the low-resolution heatmaps.
+
+Two habits of this file are load-bearing for the row coder: `Optional[...]` and `List[...]` rather than
+`X | None` and `list[...]`, and no `from __future__ import annotations`.
+"""
+
+import dataclasses
+from typing import List, Optional
+
+from apache_beam import coders
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """One annotated box: half-open pixel edges, `xmin <= x < xmax`, or shares of the image.
+
+    Whether the numbers are pixels or shares in [0, 1] is said by the record that holds the box.
+    """
+
+    name: str
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """One metadata value of an example, such as `camera` = `A`."""
+
+    key: str
+    value: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A unit of reading: the paths that one worker reads in order.
+
+    Attributes:
+        name: names the shard in output files; the same for the same listing.
+        paths: usually one file; several where the format has one file for each image.
+        start: position of the first path's first record, for formats with one record a path.
+    """
+
+    name: str
+    paths: List[str]
+    start: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One annotated image, still encoded.
+
+    Attributes:
+        example_id: stable across runs, runners and shards.
+        source: the file that the record came from.
+        position: index of the record in its source; of duplicates the smallest (source, position) survives.
+        shard: name of the shard, names the output file.
+        image: encoded bytes; empty until the file at `image_path` has been read.
+        image_path: where the image stands when the record itself does not hold it, else empty.
+        boxes: annotated boxes in pixels of the stored image, or in shares of it where `relative`.
+        labels: annotated class names that come without a box.
+        relative: True where boxes are shares of width and height in [0, 1].
+        slices: metadata, in the order of the config.
+    """
+
+    example_id: str
+    source: str
+    position: int
+    shard: str
+    image: bytes
+    image_path: str
+    boxes: List[Box]
+    labels: List[str]
+    relative: bool
+    slices: List[Slice]
+
+
+@dataclasses.dataclass(frozen=True)
+class DeadLetter:
+    """A record that could not be used, and why.
+
+    Attributes:
+        stage: `read` or `explain`.
+        error: reason code, such as `undecodable_image`.
+        message: what was found, for a person.
+    """
+
+    stage: str
+    source: str
+    example_id: Optional[str]
+    error: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """The heatmaps of one example, one model and one target, with what is needed to measure them.
+
+    Attributes:
+        target_rule: `annotated`, `predicted` or `runner_up`.
+        target_class: class index of the model, or None where the example names no class.
+        correct: whether the predicted class is one that the annotated name maps to; None without a name.
+        view_width, view_height: size of the model's input in pixels.
+        content: xmin, ymin, xmax, ymax of the picture inside the view (padding excluded), in pixels.
+        target_boxes: boxes of the target class in view pixels, not clipped.
+        other_boxes: boxes of every other annotated class in view pixels, not clipped.
+        methods: the methods, in the order of `heatmaps`.
+        heatmaps: float32 little-endian row-major bytes of shape (map_height, map_width): ReLU'd, raw.
+    """
+
+    example_id: str
+    source: str
+    position: int
+    shard: str
+    model: str
+    target_layer: str
+    target_rule: str
+    target_class: Optional[int]
+    target_name: Optional[str]
+    predicted_class: int
+    predicted_name: str
+    target_logit: Optional[float]
+    target_probability: Optional[float]
+    correct: Optional[bool]
+    view_width: int
+    view_height: int
+    content: List[float]
+    target_boxes: List[Box]
+    other_boxes: List[Box]
+    methods: List[str]
+    heatmaps: List[bytes]
+    map_height: int
+    map_width: int
+    slices: List[Slice]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """One row of the table `scores`: one example, model, target, layer and method.
+
+    `status` is `ok`, `zero_map`, `not_finite`, `no_box` or `full_box`; where it is not `ok` the
+    measures (`energy_in_box` to `energy_by_region`) are None, never 0 and never 1. The columns are
+    described in `docs/metrics.md`. `position` and `shard` do not reach the table.
+    """
+
+    model: str
+    example_id: str
+    source: str
+    method: str
+    target_layer: str
+    target_rule: str
+    target_class: Optional[int]
+    target_name: Optional[str]
+    predicted_class: int
+    predicted_name: str
+    target_logit: Optional[float]
+    target_probability: Optional[float]
+    correct: Optional[bool]
+    status: str
+    box_count: int
+    box_area: float
+    energy_in_box: Optional[float]
+    density_share: Optional[float]
+    peak_in_box: Optional[bool]
+    rank_accuracy: Optional[float]
+    energy_in_other_boxes: Optional[float]
+    energy_by_region: Optional[List[float]]
+    swap_gap: Optional[float]
+    residual: Optional[float]
+    cluster: Optional[str]
+    map_height: int
+    map_width: int
+    heatmap: Optional[List[float]]
+    slices: List[Slice]
+    position: int
+    shard: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Scores that are judged together: a model, one of its classes, or a slice.
+
+    Attributes:
+        kind: `model`, `class` or `slice`.
+        class_name: annotated class, None for a model and for a slice of all classes.
+        slice_key, slice_value: None except for a slice.
+    """
+
+    model: str
+    method: str
+    target_layer: str
+    kind: str
+    class_name: Optional[str]
+    slice_key: Optional[str]
+    slice_value: Optional[str]
+
+    @property
+    def name(self) -> str:
+        """The `group_name` column: the model, the class, `key=value`, or `class, key=value`."""
+        if self.kind == "model":
+            return self.model
+        of_slice = f"{self.slice_key}={self.slice_value}" if self.kind == "slice" else None
+        return ", ".join(part for part in (self.class_name, of_slice) if part is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """One row of the table `summaries`: one group of scores of the rule `annotated`.
+
+    The measures are means over the rows with status `ok` of the score column of that name; `peak_in_box`
+    has a 95 % Wilson interval, `density_share` bounds that each hold with 95 %.
+    """
+
+    model: str
+    method: str
+    target_layer: str
+    group_kind: str
+    group_name: str
+    class_name: Optional[str]
+    slice_key: Optional[str]
+    slice_value: Optional[str]
+    rows: int
+    ok: int
+    zero_map: int
+    not_finite: int
+    no_box: int
+    full_box: int
+    accuracy: Optional[float]
+    energy_in_box: Optional[float]
+    box_area: Optional[float]
+    density_share: Optional[float]
+    density_share_lower: Optional[float]
+    density_share_upper: Optional[float]
+    peak_in_box: Optional[float]
+    peak_in_box_lower: Optional[float]
+    peak_in_box_upper: Optional[float]
+    rank_accuracy: Optional[float]
+    energy_in_other_boxes: Optional[float]
+    energy_by_region: Optional[List[float]]
+    density_share_histogram: List[int]
+    swap_gap_histogram: Optional[List[int]]
+    atlas: Optional[List[float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One row of the table `findings`: the verdict on one model, class or tested slice.
+
+    Attributes:
+        finding_id: stable hash of what is judged, the same in every run.
+        verdict: `suspect`, `unsuspected` or `insufficient`.
+        n: measured images.
+        log10_e_suspect: evidence that the class looks less at its boxes than its reference.
+        peers_median: median density share of the peer classes, where there are enough of them.
+        message: the verdict in words.
+    """
+
+    finding_id: str
+    model: str
+    group_kind: str
+    group_name: str
+    class_name: Optional[str]
+    slice_key: Optional[str]
+    slice_value: Optional[str]
+    verdict: str
+    n: int
+    log10_e_suspect: Optional[float]
+    log10_e_confirmed: Optional[float]
+    density_share: Optional[float]
+    peers_median: Optional[float]
+    swap_gap: Optional[float]
+    swap_gap_lower: Optional[float]
+    swap_gap_upper: Optional[float]
+    residual: Optional[float]
+    region: Optional[str]
+    region_share: Optional[float]
+    co_occurring_class: Optional[str]
+    exemplars: Optional[List[str]]
+    message: str
+
+
+for element in (Box, Slice, Shard, Example, DeadLetter, Explanation, Score, Group, Summary, Finding):
+    coders.registry.register_row(element)

@@ -1,0 +1,1 @@
+"""Tables and manifest: what a run leaves behind, for people and for machines."""

@@ -1,0 +1,155 @@
+"""The manifest: what a run read, used, found and wrote; written last, so its presence means the end."""
+
+import dataclasses
+import datetime
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from transforms.records import Finding
+from transforms.write.paths import RunPaths
+from transforms.write.schemas import SCHEMA_VERSION, TABLES
+
+FLAGS = ("confirmed", "hidden", "suspect")
+
+# What is counted in the pipeline: ("records",), ("dead_letters", reason), ("unmapped", model, name),
+# ("status", model, method, status).
+Counts = Mapping[tuple[str, ...], int]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run before its pipeline starts.
+
+    Attributes:
+        paths: where its files go.
+        name: the audit's name from the config.
+        started: UTC time, ISO 8601.
+        max_bad_fraction: share of dead letters above which the run fails.
+        details: parts of the manifest that do not depend on the outcome, ready for JSON.
+    """
+
+    paths: RunPaths
+    name: str
+    started: str
+    max_bad_fraction: float
+    details: dict[str, Any]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Key-value metadata of every Parquet file of the run."""
+        return {
+            "run_id": self.paths.run_id,
+            "tool_version": str(self.details["tool"]["version"]),
+            "config_sha256": str(self.details["config_sha256"]),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One Parquet file: its table, its name within it, and its number of rows."""
+
+    table: str
+    name: str
+    rows: int
+
+
+def build_manifest(
+    run: RunRecord,
+    counts: Counts,
+    parts: Iterable[Part],
+    findings: Sequence[Finding],
+    finished: datetime.datetime,
+) -> dict[str, Any]:
+    """The manifest as a dict ready for JSON.
+
+    Args:
+        run: what was known before.
+        counts: what the pipeline counted.
+        parts: every file of every table.
+        findings: every finding.
+        finished: UTC time.
+    """
+    records = counts.get(("records",), 0)
+    dead = _counted(counts, "dead_letters")
+    failure = _failure(records, dead, run.max_bad_fraction)
+    seconds = (finished - datetime.datetime.fromisoformat(run.started)).total_seconds()
+    rows = Counter(dict.fromkeys(TABLES, 0))
+    for part in parts:
+        rows[part.table] += part.rows
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "complete": failure is None,
+        "failure": failure,
+        "run_id": run.paths.run_id,
+        "run_date": run.paths.run_date,
+        "name": run.name,
+        "started": run.started,
+        "finished": finished.isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 3),
+        "images_per_second": round(records / seconds, 3) if seconds > 0 else None,
+        "records": records,
+        "rows": dict(rows),
+        "statuses": _nested(counts, "status"),
+        "dead_letters": dead,
+        "unmapped": _nested(counts, "unmapped"),
+        "verdicts": _verdicts(findings),
+        "flagged": [
+            {
+                name: getattr(finding, name)
+                for name in ("finding_id", "model", "group_kind", "group_name", "verdict")
+            }
+            for finding in sorted(findings, key=lambda f: (f.model, f.group_kind, f.group_name))
+            if finding.verdict in FLAGS
+        ],
+        **run.details,
+    }
+
+
+def to_json(document: Any) -> str:
+    """JSON as the run's files have it: indented, keys in the order given."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _failure(records: int, dead: Mapping[str, int], max_bad_fraction: float) -> str | None:
+    """Why the run is no complete audit, or None."""
+    if not records:
+        return "no record was read"
+    total = sum(dead.values())
+    if total <= max_bad_fraction * records:
+        return None
+    reasons = ", ".join(f"{count} {reason}" for reason, count in dead.items())
+    return (
+        f"{total} of {records} records are dead letters ({reasons}): {total / records:.1%} is more than "
+        f"max_bad_fraction, {max_bad_fraction:.1%}; see the table dead_letters"
+    )
+
+
+def _counted(counts: Counts, kind: str) -> dict[str, int]:
+    return {key[1]: count for key, count in sorted(counts.items()) if key[0] == kind}
+
+
+def _nested(counts: Counts, kind: str) -> dict[str, Any]:
+    """Counts of one kind as nested dicts, one level for each further part of the key."""
+    tree: dict[str, Any] = {}
+    for key, count in sorted(counts.items()):
+        if key[0] == kind:
+            branch = tree
+            for part in key[1:-1]:
+                branch = branch.setdefault(part, {})
+            branch[key[-1]] = count
+    return tree
+
+
+def _verdicts(findings: Sequence[Finding]) -> dict[str, Any]:
+    """For each model its own verdict, and how many of its classes and slices have which."""
+    verdicts: dict[str, Any] = {}
+    for finding in sorted(findings, key=lambda f: f.model):
+        of_model = verdicts.setdefault(finding.model, {"model": None, "class": {}, "slice": {}})
+        if finding.group_kind == "model":
+            of_model["model"] = finding.verdict
+        else:
+            counted = of_model[finding.group_kind]
+            counted[finding.verdict] = counted.get(finding.verdict, 0) + 1
+    return verdicts
