@@ -40,7 +40,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     )
 
     # From here on everything is integers that add up the same in any order.
-    tallies = scores | "Summarize" >> SummarizeScores()
+    tallies = scores | "Summarize" >> SummarizeScores(plan.model_groups)
     judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method)
 
     dead_letters = (

@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AuditError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_USAGE if isinstance(error, UsageError) else RUN_FAILED
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except KeyboardInterrupt:
         print("error: interrupted; no manifest was written", file=sys.stderr)
         return RUN_FAILED

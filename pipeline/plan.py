@@ -26,6 +26,7 @@ from transforms.explain.explainer import ModelSpec, engine_of
 from transforms.explain.model import content_hash
 from transforms.explain.targets import ClassMap
 from transforms.read.wiring import Listing, first_records, list_shards
+from transforms.records import Group
 from transforms.write.manifest import RunRecord
 from transforms.write.paths import RunPaths
 
@@ -47,6 +48,15 @@ class Plan:
     specs: Sequence[ModelSpec]
     run: RunRecord
     limit: int | None
+
+    @property
+    def model_groups(self) -> list[Group]:
+        """The group of each whole model, for each method."""
+        return [
+            Group(model["name"], method, model["target_layer"], "model", None, None, None)
+            for model in self.run.details["models"]
+            for method in self.run.details["config"]["explain"]["methods"]
+        ]
 
     @property
     def verdict_method(self) -> str:

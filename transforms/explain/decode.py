@@ -96,8 +96,12 @@ def _resample(pixels: NDArray[np.uint8], view: View, interpolation: str) -> NDAr
 
 
 def _positions(start: float, stop: float, count: int) -> NDArray[np.float32]:
-    """Where the centres of `count` pixels that share [start, stop) fall, in image coordinates."""
-    return np.asarray((np.arange(count) + 0.5) * ((stop - start) / count) + start, np.float32)
+    """Where the centres of `count` pixels that share [start, stop) fall, in image coordinates.
+
+    In float32 and in this order, as TensorFlow does: on an edge between two pixels it decides.
+    """
+    scale = np.float32((stop - start) / count)
+    return (np.arange(count, dtype=np.float32) + np.float32(0.5)) * scale + np.float32(start)
 
 
 def _nearest(positions: NDArray[np.float32], size: int) -> NDArray[Any]:

@@ -78,7 +78,11 @@ def input_size(model: keras.Model, size: tuple[int, int] | None) -> tuple[int, i
     Raises:
         ModelError: the model does not take one RGB image, or the size is left open or contradicted.
     """
-    inputs = model.inputs or []
+    inputs = getattr(model, "inputs", None)
+    if inputs is None:
+        if size is None:
+            raise ModelError("the model does not say what it takes; set preprocess.size: [height, width]")
+        return size
     if len(inputs) != 1:
         raise ModelError(
             f"the model takes {len(inputs)} inputs; one image input of shape (N, H, W, 3) is needed"
@@ -116,9 +120,9 @@ def dissect(model: keras.Model, images: tf.Tensor, target_layer: str) -> Anatomy
         )
     on_path = _between(images, logits)
     maps = [t for op in logits.graph.get_operations() for t in op.outputs if t.name in on_path and _is_map(t)]
-    names = {}
+    names: dict[str, str] = {}
     for path, tensor in recorded.items():
-        names[tensor.name] = path
+        names.setdefault(tensor.name, path)  # of layers with one output, the one that made it
     candidates = {names[t.name]: tuple(t.shape[1:]) for t in maps if t.name in names}
     if target_layer == "auto":
         if not maps:

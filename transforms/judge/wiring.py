@@ -1,7 +1,7 @@
 """JudgeModels: scores are tallied by group, each tally is summarised, each model is judged."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -15,12 +15,23 @@ from transforms.records import Finding, Group, Score, Summary
 
 @dataclasses.dataclass
 class SummarizeScores(beam.PTransform):  # type: ignore[misc]
-    """Score -> (Group, Tally), one for each model, class and slice."""
+    """Score -> (Group, Tally), one for each model, class and slice.
+
+    Attributes:
+        groups: groups that get a tally even without a score, so that no model is lost in silence.
+    """
+
+    groups: Sequence[Group]
 
     def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Group, Tally]]:
+        keyed = tuple[Group, Score | None]
+        seeds = [(group, None) for group in self.groups]
         return (
-            scores
-            | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(tuple[Group, Score])
+            (
+                scores | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(keyed),
+                scores.pipeline | "Groups" >> beam.Create(seeds).with_output_types(keyed),
+            )
+            | beam.Flatten()
             | "Tally" >> beam.CombinePerKey(TallyScores())
         )
 
@@ -58,8 +69,9 @@ class TallyScores(beam.CombineFn):  # type: ignore[misc]
     def create_accumulator(self) -> Tally:
         return Tally.zero()
 
-    def add_input(self, tally: Tally, score: Score) -> Tally:
-        tally.add(score)
+    def add_input(self, tally: Tally, score: Score | None) -> Tally:
+        if score is not None:
+            tally.add(score)
         return tally
 
     def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:

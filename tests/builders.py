@@ -1,0 +1,232 @@
+"""Everything the tests are made of: records, images, data sets, models. Keyword-only, small defaults."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from transforms.records import Box, Example, Explanation, Group, Score, Slice
+from transforms.regions import REGIONS
+
+
+def make_image(*, width: int = 16, height: int = 16, seed: int = 0) -> NDArray[np.uint8]:
+    """Random pixels, uint8 of shape (height, width, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def encode(pixels: NDArray[np.uint8], *, kind: str = "PNG") -> bytes:
+    """An image file; PNG keeps the pixels exactly."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def make_example(
+    *,
+    example_id: str = "a.png",
+    source: str = "set.json",
+    position: int = 0,
+    shard: str = "00000",
+    image: bytes | None = None,
+    boxes: Sequence[Box] = (Box("cat", 2.0, 2.0, 10.0, 10.0),),
+    labels: Sequence[str] = (),
+    relative: bool = False,
+    slices: Mapping[str, str] | None = None,
+) -> Example:
+    return Example(
+        example_id=example_id,
+        source=source,
+        position=position,
+        shard=shard,
+        image=encode(make_image()) if image is None else image,
+        image_path="",
+        boxes=list(boxes),
+        labels=list(labels),
+        relative=relative,
+        slices=[Slice(key, value) for key, value in (slices or {}).items()],
+    )
+
+
+def make_explanation(
+    *,
+    heatmap: Sequence[Sequence[float]] = ((1.0, 0.0), (0.0, 0.0)),
+    target_boxes: Sequence[Box] = (Box("cat", 0.0, 0.0, 4.0, 4.0),),
+    other_boxes: Sequence[Box] = (),
+    size: int = 8,
+    target_class: int | None = 0,
+    target_rule: str = "annotated",
+    methods: Sequence[str] = ("gradcam",),
+) -> Explanation:
+    """An explanation whose methods all have the same heatmap, in a square view of `size` pixels."""
+    values = np.asarray(heatmap, "<f4")
+    return Explanation(
+        example_id="a.png",
+        source="set.json",
+        position=0,
+        shard="00000",
+        model="m",
+        target_layer="last",
+        target_rule=target_rule,
+        target_class=target_class,
+        target_name="cat" if target_class is not None else None,
+        predicted_class=0,
+        predicted_name="cat",
+        target_logit=1.0,
+        target_probability=0.5,
+        correct=True,
+        view_width=size,
+        view_height=size,
+        content=[0.0, 0.0, float(size), float(size)],
+        target_boxes=list(target_boxes),
+        other_boxes=list(other_boxes),
+        methods=list(methods),
+        heatmaps=[values.tobytes() for _ in methods],
+        map_height=values.shape[0],
+        map_width=values.shape[1],
+        slices=[],
+    )
+
+
+def make_score(
+    *,
+    density_share: float | None = 0.75,
+    status: str = "ok",
+    model: str = "m",
+    method: str = "hirescam",
+    example_id: str = "a.png",
+    source: str = "set.json",
+    position: int = 0,
+    target_name: str | None = "cat",
+    target_rule: str = "annotated",
+    correct: bool | None = True,
+    slices: Mapping[str, str] | None = None,
+) -> Score:
+    """A score; without status `ok` its measures are None, as they must be."""
+    measured = status == "ok"
+    return Score(
+        model=model,
+        example_id=example_id,
+        source=source,
+        method=method,
+        target_layer="last",
+        target_rule=target_rule,
+        target_class=0,
+        target_name=target_name,
+        predicted_class=0,
+        predicted_name="cat",
+        target_logit=1.0,
+        target_probability=0.5,
+        correct=correct,
+        status=status,
+        box_count=1,
+        box_area=0.25,
+        energy_in_box=0.5 if measured else None,
+        density_share=density_share if measured else None,
+        peak_in_box=True if measured else None,
+        rank_accuracy=0.5 if measured else None,
+        energy_in_other_boxes=0.0 if measured else None,
+        energy_by_region=[0.1] * len(REGIONS) if measured else None,
+        swap_gap=None,
+        residual=None,
+        cluster=None,
+        map_height=1,
+        map_width=1,
+        heatmap=[1.0],
+        slices=[Slice(key, value) for key, value in (slices or {}).items()],
+        position=position,
+        shard="00000",
+    )
+
+
+def make_group(
+    *,
+    kind: str = "class",
+    class_name: str | None = "cat",
+    slice_key: str | None = None,
+    slice_value: str | None = None,
+    model: str = "m",
+) -> Group:
+    return Group(model, "hirescam", "last", kind, class_name, slice_key, slice_value)
+
+
+def save_model(
+    path: Path,
+    *,
+    size: int = 16,
+    classes: int = 3,
+    head: str = "gap",
+    activation: str | None = "softmax",
+    seed: int = 0,
+    name: str = "tiny",
+) -> Path:
+    """A tiny random CNN with BatchNormalization, saved as .keras; heads `gap` or `flat`.
+
+    Its last feature map is the output of the layer `last`, of shape (size / 4, size / 4, 6).
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    inputs = layers.Input((size, size, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    x = layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False, name="first")(x)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.ReLU(name="middle")(x)
+    x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="last")(x)
+    if head == "gap":
+        x = layers.GlobalAveragePooling2D()(x)
+    else:
+        x = layers.Flatten()(x)
+        x = layers.Dense(8, activation="relu")(x)
+    model = keras.Model(inputs, layers.Dense(classes, activation=activation, name="scores")(x), name=name)
+    random = np.random.default_rng(seed)
+    norm = model.get_layer("norm")
+    norm.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in norm.get_weights()])
+    model.save(path)
+    return path
+
+
+def write_coco(
+    folder: Path,
+    *,
+    images: Mapping[str, bytes],
+    boxes: Mapping[str, Sequence[tuple[str, Sequence[float]]]],
+    fields: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """A COCO data set: `folder/images/*` and `folder/set.json`.
+
+    Args:
+        folder: where to write; made if missing.
+        images: file name -> bytes.
+        boxes: file name -> (class name, [x, y, width, height]) of each box.
+        fields: file name -> extra fields of the image's entry.
+
+    Returns:
+        The annotation file.
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for file_name, data in images.items():
+        (folder / "images" / file_name).write_bytes(data)
+    names = sorted({name for of_image in boxes.values() for name, _ in of_image})
+    ids = {file_name: index for index, file_name in enumerate(images)}
+    document = {
+        "images": [
+            {"id": index, "file_name": file_name, **(fields or {}).get(file_name, {})}
+            for file_name, index in ids.items()
+        ],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(names)],
+        "annotations": [
+            {"id": number, "image_id": ids[file_name], "category_id": names.index(name), "bbox": list(bbox)}
+            for number, (file_name, name, bbox) in enumerate(
+                (file_name, name, bbox) for file_name, of_image in boxes.items() for name, bbox in of_image
+            )
+        ],
+    }
+    path = folder / "set.json"
+    path.write_text(json.dumps(document))
+    return path

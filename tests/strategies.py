@@ -1,0 +1,137 @@
+"""Every Hypothesis strategy of the tests, and the brute-force oracles that more than one test asks."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import hypothesis
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as np_st
+from numpy.typing import NDArray
+
+from transforms.geometry import Floats, Rectangle, View, plan_view
+from transforms.judge.statistics import STATUSES, Tally
+from transforms.records import Score
+from transforms.regions import REGIONS
+
+from .builders import make_score
+
+# A slow machine is no failed test.
+hypothesis.settings.register_profile("audit", deadline=None)
+hypothesis.settings.load_profile("audit")
+
+view_sizes = st.integers(1, 64)
+map_sizes = st.integers(1, 12)
+image_sizes = st.integers(1, 2000)
+shares = st.integers(0, 256).map(lambda edge: edge / 256) | st.floats(0, 1)
+heat = st.just(0.0) | st.floats(2**-10, 2**10)
+
+planned_views = st.builds(
+    plan_view,
+    image_sizes,
+    image_sizes,
+    view_sizes,
+    view_sizes,
+    st.sampled_from(["stretch", "center_crop", "letterbox"]),
+    st.floats(0.1, 1),
+)
+
+
+def heatmaps() -> st.SearchStrategy[Floats]:
+    """Maps of 1 to 12 cells a side, float64, not negative, with some heat somewhere."""
+    shapes = st.tuples(map_sizes, map_sizes)
+    return np_st.arrays(np.float64, shapes, elements=heat).filter(lambda heatmap: bool(heatmap.any()))
+
+
+@st.composite
+def views(draw: st.DrawFn) -> View:
+    """Views of 1 to 64 pixels a side; the picture fills them, or leaves padding on any side."""
+    width, height = draw(view_sizes), draw(view_sizes)
+    padded = draw(st.booleans())
+    left, right = draw(spans(width)) if padded else (0, width)
+    top, bottom = draw(spans(height)) if padded else (0, height)
+    source = (0.0, 0.0, float(draw(image_sizes)), float(draw(image_sizes)))
+    return View(width, height, source, (float(left), float(top), float(right), float(bottom)))
+
+
+def spans(size: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Whole pixels [start, end) inside [0, size), at least one."""
+    starts = st.integers(0, size - 1)
+    return starts.flatmap(lambda start: st.tuples(st.just(start), st.integers(start + 1, size)))
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Rectangle:
+    """Boxes that begin and end at quarters of a pixel, in and around the largest view."""
+    quarters = st.lists(st.integers(-32, 4 * 64 + 32), min_size=2, max_size=2, unique=True).map(sorted)
+    (xmin, xmax), (ymin, ymax) = draw(quarters), draw(quarters)
+    return xmin / 4, ymin / 4, xmax / 4, ymax / 4
+
+
+@st.composite
+def scores(draw: st.DrawFn) -> Score:
+    """Scores of every status; the measures of those with status `ok` are drawn."""
+    score = make_score(
+        status=draw(st.sampled_from(STATUSES)),
+        density_share=draw(shares),
+        correct=draw(st.none() | st.booleans()),
+    )
+    if score.status != "ok":
+        return score
+    return dataclasses.replace(
+        score,
+        box_area=draw(shares),
+        energy_in_box=draw(shares),
+        peak_in_box=draw(st.booleans()),
+        rank_accuracy=draw(st.none() | shares),
+        energy_in_other_boxes=draw(shares),
+        energy_by_region=[draw(shares)] * len(REGIONS),
+    )
+
+
+def tally_of(of_scores: Iterable[Score]) -> Tally:
+    """The tally of scores, one after the other."""
+    tally = Tally.zero()
+    for score in of_scores:
+        tally.add(score)
+    return tally
+
+
+def tallies() -> st.SearchStrategy[Tally]:
+    """Tallies of up to 8 scores."""
+    return st.lists(scores(), max_size=8).map(tally_of)
+
+
+def contents(tally: Tally) -> tuple[list[int], list[int]]:
+    """A tally as plain lists, for strict equality."""
+    return tally.numbers.tolist(), tally.histogram.tolist()
+
+
+def histograms(max_count: int = 40) -> st.SearchStrategy[NDArray[np.int64]]:
+    """Histograms of 1 to `max_count` values over 256 bins."""
+    values = st.lists(st.integers(0, 255), min_size=1, max_size=max_count)
+    return values.map(lambda filled: np.bincount(filled, minlength=256))
+
+
+def upsampled(heatmap: Floats, width: int, height: int) -> Floats:
+    """The oracle of bilinear half-pixel upsampling: NumPy's interpolation along one axis, then the other."""
+
+    def along(signal: Floats, outputs: int) -> Floats:
+        cells = len(signal)
+        return np.interp((np.arange(outputs) + 0.5) * cells / outputs - 0.5, np.arange(cells), signal)
+
+    return np.apply_along_axis(along, 0, np.apply_along_axis(along, 1, heatmap, width), height)
+
+
+def inside_any(boxes_: Sequence[Rectangle], width: int, height: int, parts: int) -> NDArray[np.bool_]:
+    """The oracle of union: which of `parts` x `parts` dots in every pixel lie in any box.
+
+    Returns:
+        Shape (height * parts, width * parts); exact where edges stand at multiples of 1 / `parts`.
+    """
+    x = (np.arange(width * parts) + 0.5) / parts
+    y = ((np.arange(height * parts) + 0.5) / parts)[:, None]
+    inside = np.zeros((height * parts, width * parts), dtype=bool)
+    for xmin, ymin, xmax, ymax in boxes_:
+        inside |= (xmin <= x) & (x < xmax) & (ymin <= y) & (y < ymax)
+    return inside

@@ -1,0 +1,134 @@
+"""Batches of examples through all models: dead letters, boxes that follow, targets and their names."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transforms.explain.explainer import Explainer, ModelSpec
+from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
+from transforms.explain.targets import ClassMap
+from transforms.records import Box, DeadLetter, Explanation
+
+from .builders import encode, make_example, make_image
+
+CLASS_MAP = ClassMap({"cat": [0], "dog": [1, 2]})
+LABELS = ["tabby", "beagle", "husky"]
+
+
+def spec(path: Path, name: str = "m", preprocess: Preprocess | None = None) -> ModelSpec:
+    settings = ModelSettings(name=name, path=str(path), preprocess=preprocess or Preprocess())
+    return ModelSpec(settings, "", LABELS, CLASS_MAP)
+
+
+def explained(explainer: Explainer, *examples: object) -> list[Explanation | DeadLetter]:
+    return list(explainer.explain(examples))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def explainer(tiny_model: Path) -> Explainer:
+    return Explainer([spec(tiny_model)], ExplainSettings(batch_size=4, methods=("gradcam", "hirescam")))
+
+
+def test_one_bad_image_costs_one_dead_letter_and_nothing_else(explainer: Explainer) -> None:
+    good = [make_example(example_id=f"{i}.png", image=encode(make_image(seed=i))) for i in range(3)]
+    bad = make_example(example_id="bad.png", image=b"not an image")
+    alone = explained(explainer, *good)
+    together = explained(explainer, good[0], bad, good[1], good[2])
+
+    assert alone == [found for found in together if isinstance(found, Explanation)]
+    assert [
+        DeadLetter(
+            "explain", "set.json", "bad.png", "undecodable_image", "12 bytes, cannot identify image file"
+        )
+    ] == [found for found in together if isinstance(found, DeadLetter)]
+
+
+def test_a_batch_of_only_bad_images_is_only_dead_letters(explainer: Explainer) -> None:
+    assert ["undecodable_image"] * 2 == [
+        found.error
+        for found in explained(explainer, *[make_example(image=b"x")] * 2)  # type: ignore[union-attr]
+    ]
+
+
+def test_boxes_follow_the_image_into_the_view(explainer: Explainer) -> None:
+    pixels = encode(make_image(width=32, height=64))
+    boxes = [Box("cat", 8, 16, 16, 32), Box("dog", 0, 0, 32, 64)]
+    (cat, dog) = explained(explainer, make_example(image=pixels, boxes=boxes))
+
+    assert isinstance(cat, Explanation)
+    assert isinstance(dog, Explanation)
+    assert [Box("cat", 4, 4, 8, 8)] == cat.target_boxes
+    assert [Box("dog", 0, 0, 16, 16)] == cat.other_boxes
+    assert [Box("dog", 0, 0, 16, 16)] == dog.target_boxes
+    assert [Box("cat", 4, 4, 8, 8)] == dog.other_boxes
+    assert (16, 16, [0, 0, 16, 16]) == (cat.view_width, cat.view_height, cat.content)
+
+
+def test_relative_boxes_are_shares_of_the_decoded_image(explainer: Explainer) -> None:
+    example = make_example(
+        image=encode(make_image(width=40, height=20)), boxes=[Box("cat", 0.25, 0.5, 0.5, 1)], relative=True
+    )
+    (found,) = explained(explainer, example)
+
+    assert isinstance(found, Explanation)
+    assert [Box("cat", 4, 8, 8, 16)] == found.target_boxes
+
+
+def test_a_name_of_several_classes_is_explained_for_the_one_with_the_highest_logit(tiny_model: Path) -> None:
+    explainer = Explainer(
+        [spec(tiny_model)], ExplainSettings(batch_size=4, targets=("annotated", "predicted"))
+    )
+    examples = [
+        make_example(image=encode(make_image(seed=i)), boxes=[Box("dog", 0, 0, 8, 8)]) for i in range(6)
+    ]
+    found = explained(explainer, *examples)
+    annotated, predicted = found[::2], found[1::2]
+
+    for a, p in zip(annotated, predicted, strict=True):
+        assert isinstance(a, Explanation)
+        assert isinstance(p, Explanation)
+        assert ("annotated", "dog") == (a.target_rule, a.target_name)
+        assert a.target_class in (1, 2)
+        assert ("predicted", LABELS[p.predicted_class]) == (p.target_rule, p.target_name)
+        assert p.predicted_class == p.target_class
+        assert (p.predicted_class in (1, 2)) == a.correct == p.correct
+        # A prediction of another class has no box in the image.
+        assert (p.predicted_class in (1, 2)) == bool(p.target_boxes)
+        if a.correct:
+            assert a.target_class == p.target_class
+            assert a.heatmaps == p.heatmaps
+
+
+def test_images_without_names_or_with_unmapped_names(explainer: Explainer) -> None:
+    unnamed, unmapped = make_example(boxes=[]), make_example(boxes=[Box("ufo", 0, 0, 4, 4)])
+    (found,) = explained(explainer, unnamed, unmapped)
+
+    assert isinstance(found, Explanation)
+    assert (None, None, None, None) == (
+        found.target_class,
+        found.target_name,
+        found.target_logit,
+        found.correct,
+    )
+    assert not np.frombuffer(found.heatmaps[0], "<f4").any()
+
+
+def test_models_with_other_views_see_each_image_their_own_way(tiny_model: Path) -> None:
+    whole, boxed = spec(tiny_model, "whole"), spec(tiny_model, "boxed", Preprocess(resize="letterbox"))
+    settings = ExplainSettings(batch_size=4)
+    example = make_example(image=encode(make_image(width=32, height=16)), boxes=[Box("cat", 0, 0, 32, 16)])
+    together = explained(Explainer([whole, boxed], settings), example)
+
+    assert explained(Explainer([whole], settings), example) == together[:1]
+    assert explained(Explainer([boxed], settings), example) == together[1:]
+    assert [[0, 0, 16, 16], [0, 4, 16, 12]] == [found.content for found in together]  # type: ignore[union-attr]
+
+
+def test_probability_and_logit_belong_to_the_target(explainer: Explainer) -> None:
+    (found,) = explained(explainer, make_example(boxes=[Box("cat", 0, 0, 8, 8)]))
+
+    assert isinstance(found, Explanation)
+    assert found.target_probability is not None
+    assert 0 < found.target_probability < 1
+    assert (found.target_probability > 0.5) <= (found.predicted_class == 0)
