@@ -26,14 +26,20 @@ class CountOutcomes(beam.PTransform):  # type: ignore[misc]
     specs: Sequence[ModelSpec]
 
     def expand(self, outcomes: Any) -> Any:
-        keys = (
-            outcomes["examples"]
-            | "Examples" >> beam.FlatMap(_of_example, self.specs).with_output_types(_Key),
-            outcomes["unread"] | "Unread" >> beam.Map(_record).with_output_types(_Key),
-            outcomes["dead_letters"] | "Reasons" >> beam.Map(_reason).with_output_types(_Key),
-            outcomes["scores"] | "Statuses" >> beam.Map(_status).with_output_types(_Key),
-        )
-        return keys | beam.Flatten() | beam.combiners.Count.PerElement()
+        keys = {
+            "examples": beam.FlatMap(_of_example, self.specs),
+            "unread": beam.Map(_record),
+            "dead_letters": beam.Map(_reason),
+            "scores": beam.Map(_status),
+        }
+        counts = [
+            outcomes[name]
+            | f"Name_{name}" >> naming.with_output_types(_Key)
+            | f"Count_{name}" >> beam.combiners.Count.PerElement()
+            for name, naming in keys.items()
+        ]
+        # Joined after the count: a Flatten before it would hold one key for every record.
+        return counts | beam.Flatten() | beam.CombinePerKey(sum)
 
 
 def _of_example(example: Example, specs: Sequence[ModelSpec]) -> Iterator[_Key]:

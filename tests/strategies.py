@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from transforms.geometry import Floats, Rectangle, View, plan_view
 from transforms.judge.statistics import STATUSES, Tally
-from transforms.records import Score
+from transforms.judge.summaries import groups_of
+from transforms.records import Group, Score
 from transforms.regions import REGIONS
 
 from .builders import make_score
@@ -61,11 +62,22 @@ def spans(size: int) -> st.SearchStrategy[tuple[int, int]]:
 
 
 @st.composite
-def boxes(draw: st.DrawFn) -> Rectangle:
-    """Boxes that begin and end at quarters of a pixel, in and around the largest view."""
-    quarters = st.lists(st.integers(-32, 4 * 64 + 32), min_size=2, max_size=2, unique=True).map(sorted)
-    (xmin, xmax), (ymin, ymax) = draw(quarters), draw(quarters)
+def boxes(draw: st.DrawFn, width: int = 64, height: int = 64) -> Rectangle:
+    """Boxes that begin and end at quarters of a pixel, in a picture and up to two pixels around it."""
+
+    def edges(size: int) -> st.SearchStrategy[list[int]]:
+        return st.lists(st.integers(-8, 4 * size + 8), min_size=2, max_size=2, unique=True).map(sorted)
+
+    (xmin, xmax), (ymin, ymax) = draw(edges(width)), draw(edges(height))
     return xmin / 4, ymin / 4, xmax / 4, ymax / 4
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[View, list[Rectangle], list[Rectangle]]:
+    """A view, one to three target boxes and up to two other boxes in view pixels, not clipped."""
+    view = draw(views())
+    around = boxes(view.width, view.height)
+    return view, draw(st.lists(around, min_size=1, max_size=3)), draw(st.lists(around, max_size=2))
 
 
 @st.composite
@@ -95,6 +107,15 @@ def tally_of(of_scores: Iterable[Score]) -> Tally:
     for score in of_scores:
         tally.add(score)
     return tally
+
+
+def tallies_of(of_scores: Iterable[Score]) -> dict[Group, Tally]:
+    """The direct loop that the pipeline must equal: every score added to each of its groups."""
+    by_group: dict[Group, Tally] = {}
+    for score in of_scores:
+        for group in groups_of(score):
+            by_group.setdefault(group, Tally.zero()).add(score)
+    return by_group
 
 
 def tallies() -> st.SearchStrategy[Tally]:

@@ -36,7 +36,6 @@ def test_clip_keeps_the_part_inside(box, expected):
         pytest.param((2.0, 2.0, 5.0, 2.0), id="no height"),
         pytest.param((5.0, 2.0, 3.0, 4.0), id="inverted"),
         pytest.param((5.0, 4.0, 3.0, 2.0), id="inverted twice"),
-        pytest.param((0.0, 0.0, 1e-200, 1e-200), id="an area that rounds to nothing"),
     ],
 )
 def test_clip_leaves_nothing_of_a_box_without_area_inside(box):

@@ -24,16 +24,17 @@ class SummarizeScores(beam.PTransform):  # type: ignore[misc]
     groups: Sequence[Group]
 
     def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Group, Tally]]:
-        keyed = tuple[Group, Score | None]
-        seeds = [(group, None) for group in self.groups]
-        return (
-            (
-                scores | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(keyed),
-                scores.pipeline | "Groups" >> beam.Create(seeds).with_output_types(keyed),
-            )
-            | beam.Flatten()
-            | "Tally" >> beam.CombinePerKey(TallyScores())
+        keyed = tuple[Group, Tally]
+        tallies = (
+            scores
+            | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(tuple[Group, Score])
+            | "Tally" >> beam.CombinePerKey(TallyScores()).with_output_types(keyed)
         )
+        empty = scores.pipeline | "Groups" >> beam.Create(
+            [(group, Tally.zero()) for group in self.groups]
+        ).with_output_types(keyed)
+        # Joined after the tally: a Flatten before it would hold every score of every group.
+        return (tallies, empty) | beam.Flatten() | "Join" >> beam.CombinePerKey(_added)
 
 
 @dataclasses.dataclass
@@ -69,16 +70,19 @@ class TallyScores(beam.CombineFn):  # type: ignore[misc]
     def create_accumulator(self) -> Tally:
         return Tally.zero()
 
-    def add_input(self, tally: Tally, score: Score | None) -> Tally:
-        if score is not None:
-            tally.add(score)
+    def add_input(self, tally: Tally, score: Score) -> Tally:
+        tally.add(score)
         return tally
 
     def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:
-        return sum(tallies, start=Tally.zero())
+        return _added(tallies)
 
     def extract_output(self, tally: Tally) -> Tally:
         return tally
+
+
+def _added(tallies: Iterable[Tally]) -> Tally:
+    return sum(tallies, start=Tally.zero())
 
 
 def _keyed(score: Score) -> Iterator[tuple[Group, Score]]:

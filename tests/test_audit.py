@@ -1,0 +1,311 @@
+"""The whole audit: equal to a direct loop, the same for any sharding, whole or absent after a crash."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline.audit import audit
+from pipeline.config import Config, load_config
+from pipeline.plan import Plan, plan_run
+from transforms.explain.explainer import Explainer
+from transforms.judge.statistics import Tally
+from transforms.judge.summaries import groups_of, summarise
+from transforms.judge.verdicts import judge_model
+from transforms.measure.wiring import score
+from transforms.records import Box, Example, Explanation, Slice
+
+from .builders import encode, make_image, write_coco
+
+IMAGES = 42
+CLASSES = ("cat", "dog", "fish")
+
+
+def photos() -> dict[str, bytes]:
+    return {f"{i:02d}.png": encode(make_image(width=20 + i % 5, height=24, seed=i)) for i in range(IMAGES)}
+
+
+def annotations() -> dict[str, list[tuple[str, tuple[float, float, float, float]]]]:
+    """One box each, of changing class and size; every seventh image has a second class."""
+    boxes = {}
+    for index in range(IMAGES):
+        name = CLASSES[index % 3]
+        boxes[f"{index:02d}.png"] = [(name, (index % 4, 2, 6 + index % 7, 9))]
+        if index % 7 == 0:
+            boxes[f"{index:02d}.png"].append((CLASSES[(index + 1) % 3], (3, 3, 10, 10)))
+    return boxes
+
+
+def fields() -> dict[str, dict[str, str]]:
+    return {f"{index:02d}.png": {"camera": "AB"[index % 2]} for index in range(IMAGES)}
+
+
+def write_set(folder: Path, shards: int, shuffled: bool = False) -> None:
+    """The same data set as that many COCO files, `set-0.json` and on, beside one folder of images."""
+    document = json.loads(
+        write_coco(folder, images=photos(), boxes=annotations(), fields=fields()).read_text()
+    )
+    images = document["images"]
+    if shuffled:
+        random.Random(0).shuffle(images)
+    for shard in range(shards):
+        part = {**document, "images": images[shard::shards]}
+        ids = {image["id"] for image in part["images"]}
+        part["annotations"] = [a for a in document["annotations"] if a["image_id"] in ids]
+        (folder / f"set-{shard}.json").write_text(json.dumps(part))
+
+
+def write_config(folder: Path, models: Mapping[str, Path], **changes: Any) -> Path:
+    document = {
+        "name": "test",
+        "data": {
+            "format": "coco",
+            "images": "images",
+            "annotations": "set-*.json",
+            "class_map": {"cat": 0, "dog": [1, 2], "fish": 2},
+        },
+        "models": [{"name": name, "path": str(path)} for name, path in models.items()],
+        "explain": {"batch_size": 8, "targets": ["annotated", "predicted"]},
+        "slices": ["camera"],
+        "judge": {"min_images": 5},
+        "output": "audits",
+        **changes,
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def run(config: Config, run_id: str | None = None) -> Plan:
+    plan = plan_run(config, runner="FnApiRunner", run_id=run_id)
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        audit(pipeline, config, plan)
+    return plan
+
+
+def rows_of(plan: Plan, table: str, without: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """All rows of one run's table, in an order of their own."""
+    files = sorted(Path(plan.run.paths.part(table, "x")).parent.glob("*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
+    trimmed = [{key: value for key, value in row.items() if key not in without} for row in rows]
+    return sorted(trimmed, key=repr)
+
+
+def manifest_of(plan: Plan) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path(plan.run.paths.record("manifest.json")).read_text())
+    return document
+
+
+@pytest.fixture(scope="module")
+def two_models(tiny_model: Path, flat_model: Path) -> dict[str, Path]:
+    return {"tiny": tiny_model, "flat": flat_model}
+
+
+@pytest.fixture(scope="module")
+def in_two_shards(
+    tmp_path_factory: pytest.TempPathFactory, two_models: dict[str, Path]
+) -> tuple[Config, Plan]:
+    folder = tmp_path_factory.mktemp("two")
+    write_set(folder, shards=2)
+    config = load_config(str(write_config(folder, two_models)))
+    return config, run(config)
+
+
+def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """The audit as a plain loop over the same examples, without Beam and without the readers."""
+    folder = Path(config.data.images).parent
+    examples = []
+    for file_name, data in photos().items():
+        index = int(file_name[:2])
+        boxes = [Box(name, x, y, x + w, y + h) for name, (x, y, w, h) in annotations()[file_name]]
+        camera = [Slice("camera", fields()[file_name]["camera"])]
+        source = str(folder / f"set-{index % 2}.json")
+        examples.append(Example(file_name, source, index // 2, "", data, "", boxes, [], False, camera))
+    explainer = Explainer(plan.specs, config.explain)
+    scores = []
+    for first in range(0, IMAGES, 5):  # another batching than the pipeline's
+        for explanation in explainer.explain(examples[first : first + 5]):
+            assert isinstance(explanation, Explanation)
+            scores += score(explanation)
+    tallies: dict[Any, Tally] = {}
+    for row in scores:
+        for group in groups_of(row):
+            tallies.setdefault(group, Tally.zero()).add(row)
+    findings = []
+    for model in ("tiny", "flat"):
+        judged = {g: t for g, t in tallies.items() if g.model == model and g.method == "hirescam"}
+        findings += judge_model(judged, config.judge)
+    return {
+        "scores": [as_row(row) for row in scores],
+        "summaries": [as_row(summarise(group, tally)) for group, tally in tallies.items()],
+        "findings": [as_row(row) for row in findings],
+    }
+
+
+def as_row(record: Any) -> dict[str, Any]:
+    row = dict(vars(record))
+    for internal in ("position", "shard"):
+        row.pop(internal, None)
+    if row.get("heatmap") is not None:
+        row["heatmap"] = np.float32(row["heatmap"]).tolist()
+    if "slices" in row:
+        row["slices"] = [vars(entry) for entry in row["slices"]]
+    return row
+
+
+def test_the_pipeline_equals_a_direct_loop(in_two_shards: tuple[Config, Plan]) -> None:
+    config, plan = in_two_shards
+
+    # The premise: several shards, batches, models, methods and rules, and images with two classes.
+    assert 2 == len(plan.listing.shards)
+    assert IMAGES > 2 * config.explain.batch_size
+    expected = direct_rows(config, plan)
+    assert 2 * 2 * (IMAGES + IMAGES // 7 + IMAGES) == len(expected["scores"])
+    for table, rows in expected.items():
+        assert sorted(rows, key=repr) == rows_of(plan, table), table
+
+
+@pytest.mark.parametrize(("shards", "shuffled"), [(1, False), (7, False), (7, True)])
+def test_sharding_and_order_change_no_row(
+    tmp_path: Path,
+    two_models: dict[str, Path],
+    in_two_shards: tuple[Config, Plan],
+    shards: int,
+    shuffled: bool,
+) -> None:
+    write_set(tmp_path, shards, shuffled)
+    plan = run(load_config(str(write_config(tmp_path, two_models))))
+
+    assert shards == len(plan.listing.shards)
+    for table in ("summaries", "findings"):
+        assert rows_of(in_two_shards[1], table) == rows_of(plan, table)
+    # Only where a row came from may differ.
+    assert rows_of(in_two_shards[1], "scores", without=["source"]) == rows_of(
+        plan, "scores", without=["source"]
+    )
+
+
+def test_the_manifest_counts_what_the_tables_hold(in_two_shards: tuple[Config, Plan]) -> None:
+    _, plan = in_two_shards
+    manifest = manifest_of(plan)
+
+    assert manifest["complete"]
+    assert IMAGES == manifest["records"]
+    for table in ("scores", "summaries", "findings", "dead_letters"):
+        assert manifest["rows"][table] == len(rows_of(plan, table))
+    scores = rows_of(plan, "scores")
+    for model in ("tiny", "flat"):
+        for method in ("gradcam", "hirescam"):
+            of_method = [row["status"] for row in scores if (row["model"], row["method"]) == (model, method)]
+            counted = {status: of_method.count(status) for status in set(of_method)}
+            assert counted == manifest["statuses"][model][method]
+    assert ["last", "last"] == [model["target_layer"] for model in manifest["models"]]
+
+
+def test_two_runs_into_one_output_never_mix(tmp_path: Path, tiny_model: Path) -> None:
+    write_set(tmp_path, shards=1)
+    config = load_config(str(write_config(tmp_path, {"tiny": tiny_model})))
+    first, second = run(config), run(config)
+
+    assert first.run.paths.run_id != second.run.paths.run_id
+    for table in ("scores", "summaries", "findings"):
+        assert rows_of(first, table) == rows_of(second, table)
+    counted = duckdb.sql(
+        f"select run_id, count(*) from '{tmp_path}/audits/scores/**/*.parquet' group by all order by all"
+    ).fetchall()
+    rows = len(rows_of(first, "scores"))
+    assert sorted([(first.run.paths.run_id, rows), (second.run.paths.run_id, rows)]) == counted
+
+
+def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_two_shards: Any) -> None:
+    """A broken image, a missing one, a duplicate: three dead letters, and every other row as before."""
+    write_set(tmp_path, shards=2)
+    (tmp_path / "images/00.png").write_bytes(b"broken")
+    (tmp_path / "images/01.png").unlink()
+    again = json.loads((tmp_path / "set-0.json").read_text())
+    again["images"] = [image for image in again["images"] if image["file_name"] == "02.png"]
+    again["annotations"] = [a for a in again["annotations"] if a["image_id"] == again["images"][0]["id"]]
+    (tmp_path / "set-9.json").write_text(json.dumps(again))
+    path = write_config(tmp_path, {"tiny": tiny_model})
+    document = yaml.safe_load(path.read_text())
+    document["data"]["max_bad_fraction"] = 0.1
+    path.write_text(yaml.safe_dump(document))
+    plan = run(load_config(str(path)))
+
+    assert {"duplicate_id": 1, "missing_image": 1, "undecodable_image": 1} == manifest_of(plan)[
+        "dead_letters"
+    ]
+    letters = rows_of(plan, "dead_letters")
+    assert [("explain", "00.png"), ("read", "01.png"), ("read", "02.png")] == sorted(
+        (row["stage"], row["example_id"]) for row in letters
+    )
+    assert [str(tmp_path / "set-9.json")] == [
+        row["source"] for row in letters if row["error"] == "duplicate_id"
+    ]
+    healthy = [
+        row
+        for row in rows_of(in_two_shards[1], "scores", without=["source"])
+        if row["model"] == "tiny" and row["example_id"] not in ("00.png", "01.png")
+    ]
+    assert healthy == rows_of(plan, "scores", without=["source"])
+
+
+def test_a_killed_run_leaves_no_manifest_and_the_next_one_is_clean(tmp_path: Path, tiny_model: Path) -> None:
+    write_set(tmp_path, shards=1)
+    config_path = write_config(tmp_path, {"tiny": tiny_model})
+    command = [sys.executable, "-m", "pipeline", "run", str(config_path), "--run-id", "killed"]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1])
+    started = tmp_path / "audits/runs/killed/started.json"
+    deadline = time.monotonic() + 120
+    while not started.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+
+    assert -signal.SIGKILL == process.wait()
+    assert started.exists()
+    assert not (tmp_path / "audits/runs/killed/manifest.json").exists()
+    assert [] == list((tmp_path / "audits").glob("scores/**/*.parquet"))
+    plan = run(load_config(str(config_path)), run_id="next")
+    assert manifest_of(plan)["complete"]
+    assert [] == list((tmp_path / "audits/scores").glob("**/run_id=killed/*"))
+
+
+def test_only_encoded_bytes_cross_a_stage_boundary(in_two_shards: tuple[Config, Plan]) -> None:
+    """Loading, decoding, batching, explaining and measuring are one fused stage; no example leaves it."""
+    config, plan = in_two_shards
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    audit(pipeline, config, plan)
+    _, stages = FnApiRunner().create_stages(pipeline.to_runner_api())
+    (explaining,) = [s for s in stages if any("BeamML_RunInference" in t.unique_name for t in s.transforms)]
+    names = [transform.unique_name for transform in explaining.transforms]
+    for step in ("Read/LoadImage", "Explain/Explain/BatchElements", "Explain/SplitDeadLetters", "Measure/"):
+        assert any(name.startswith(step) for name in names), step
+
+    # A loaded image and a batch of them are made here; what takes one stands here too, and is no sink.
+    (loading,) = [t for t in explaining.transforms if t.unique_name.startswith("Read/LoadImage")]
+    (batching,) = [t for t in explaining.transforms if "BatchElements" in t.unique_name]
+    images = {loading.outputs["None"], *batching.outputs.values()}
+    consumers = [
+        (stage, transform)
+        for stage in stages
+        for transform in stage.transforms
+        if images & set(transform.inputs.values())
+    ]
+    assert len(consumers) >= 3
+    for stage, transform in consumers:
+        assert stage is explaining, transform.unique_name
+        assert "beam:runner:sink:v1" != transform.spec.urn, transform.unique_name

@@ -1,0 +1,139 @@
+"""Tallying, summarising and judging on a runner equal a direct loop, in any order."""
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.testing import test_pipeline as beam_testing
+from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.judge.settings import JudgeSettings
+from transforms.judge.statistics import Tally
+from transforms.judge.summaries import summarise
+from transforms.judge.verdicts import judge_model
+from transforms.judge.wiring import JudgeModels, SummarizeScores, TallyScores
+from transforms.records import Group
+
+from .builders import make_group, make_score
+from .strategies import contents, scores, tallies_of, tally_of
+
+SETTINGS = JudgeSettings(min_images=5)
+MODELS, METHODS, CLASSES, CAMERAS = ("m", "n"), ("gradcam", "hirescam"), ("cat", "dog"), ("A", "B")
+
+
+def combined(rows, random):
+    """The rows through the CombineFn: random bundles, merged in random groups until one is left."""
+    combine = TallyScores()
+    accumulators = [combine.create_accumulator() for _ in range(random.randint(1, 6))]
+    for row in rows:
+        slot = random.randrange(len(accumulators))
+        accumulators[slot] = combine.add_input(accumulators[slot], row)
+    while len(accumulators) > 1:
+        random.shuffle(accumulators)
+        taken = random.randint(2, len(accumulators))
+        accumulators = [combine.merge_accumulators(accumulators[:taken]), *accumulators[taken:]]
+    return combine.extract_output(accumulators[0])
+
+
+@given(st.lists(scores(), max_size=15), st.randoms(use_true_random=False))
+def test_every_tree_of_merges_equals_one_pass(rows, random):
+    assert contents(tally_of(rows)) == contents(combined(rows, random))
+
+
+def test_merging_nothing_gives_the_empty_tally():
+    assert contents(Tally.zero()) == contents(TallyScores().merge_accumulators([]))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Scores of two models, methods, classes and cameras; some lost, some of a predicted target."""
+    random = np.random.default_rng(0)
+    measured = [
+        make_score(
+            model=model,
+            method=method,
+            target_name=name,
+            density_share=float(random.beta(2, 3)),
+            correct=bool(random.random() < 0.8),
+            slices={"camera": camera},
+        )
+        for model in MODELS
+        for method in METHODS
+        for name in CLASSES
+        for camera in CAMERAS
+        for _ in range(7)
+    ]
+    lost = [make_score(model="m", status=status) for status in ("zero_map", "no_box", "full_box")]
+    return [*measured, *lost, make_score(target_rule="predicted", target_name="cow")]
+
+
+SEEDS = [
+    Group(model, method, "last", "model", None, None, None)
+    for model in (*MODELS, "empty")
+    for method in METHODS
+]
+
+
+@pytest.fixture(scope="module")
+def tallies(rows):
+    """What the direct loop makes of the rows, and of the groups that have none."""
+    return {**{group: Tally.zero() for group in SEEDS}, **tallies_of(rows)}
+
+
+def shuffled(items, seed):
+    return [items[index] for index in np.random.default_rng(seed).permutation(len(items))]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_summarize_scores_equals_a_direct_loop(rows, tallies, seed):
+    assert len(tallies) == 2 * (2 * (1 + 2 + 2 + 4) + 1)
+    expected = [(group, contents(tally)) for group, tally in tallies.items()]
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        by_group = root | beam.Create(shuffled(rows, seed)) | SummarizeScores(SEEDS)
+        plain = by_group | beam.MapTuple(lambda group, tally: (group, contents(tally)))
+        assert_that(plain, equal_to(expected))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_judge_models_equals_a_direct_loop(tallies, seed):
+    findings = [
+        finding
+        for model in (*MODELS, "empty")
+        for finding in judge_model(
+            {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "hirescam")}, SETTINGS
+        )
+    ]
+    assert len(findings) == 2 * (1 + 2 + 4) + 1
+    assert {"suspect", "unsuspected", "insufficient"} >= {finding.verdict for finding in findings}
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        by_group = root | beam.Create(shuffled(list(tallies.items()), seed))
+        judged = by_group | JudgeModels(SETTINGS, "hirescam")
+        expected = [summarise(group, tally) for group, tally in tallies.items()]
+        assert_that(judged["summaries"], equal_to(expected), "summaries")
+        assert_that(judged["findings"], equal_to(findings), "findings")
+
+
+def test_scores_become_findings_in_one_pipeline(rows, tallies):
+    expected = [("empty", "empty", "insufficient")]
+    for model in MODELS:
+        of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "gradcam")}
+        expected += [(model, row.group_name, row.verdict) for row in judge_model(of_model, SETTINGS)]
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        by_group = root | beam.Create(rows) | SummarizeScores(SEEDS)
+        findings = (by_group | JudgeModels(SETTINGS, "gradcam"))["findings"]
+        verdicts = findings | beam.Map(lambda row: (row.model, row.group_name, row.verdict))
+        assert_that(verdicts, equal_to(expected))
+
+
+def test_slices_over_all_classes_have_a_summary_and_no_finding(tallies):
+    of_all = make_group(kind="slice", class_name=None, slice_key="camera", slice_value="A")
+    assert of_all in tallies
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        judged = root | beam.Create(list(tallies.items())) | JudgeModels(SETTINGS, "hirescam")
+        kept = (
+            judged["findings"]
+            | beam.Filter(lambda row: row.class_name is None)
+            | beam.Map(lambda row: row.group_kind)
+        )
+        assert_that(kept, equal_to(["model"] * 3))

@@ -1,0 +1,149 @@
+"""An explanation becomes one score for each method; scores of duplicates are dropped."""
+
+import dataclasses
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.testing import test_pipeline as beam_testing
+from apache_beam.testing.util import assert_that, equal_to
+
+from transforms.measure.localization import Measures
+from transforms.measure.wiring import DropDuplicates, MeasureLocalization, score
+from transforms.records import Box, Explanation, Score, Slice
+
+from .builders import make_explanation, make_score
+
+MEASURES = [field.name for field in dataclasses.fields(Measures)]
+BOX = Box("cat", 0.0, 0.0, 2.0, 2.0)
+QUARTER = [[1.0, 0.0], [0.0, 0.0]]
+
+
+def with_heatmaps(explanation, **heatmaps):
+    """The explanation with these methods, each with its own heatmap."""
+    maps = [np.asarray(heatmap, "<f4") for heatmap in heatmaps.values()]
+    return dataclasses.replace(
+        explanation,
+        methods=list(heatmaps),
+        heatmaps=[values.tobytes() for values in maps],
+        map_height=maps[0].shape[0],
+        map_width=maps[0].shape[1],
+    )
+
+
+def measures_of(row):
+    return [getattr(row, name) for name in MEASURES]
+
+
+def test_every_method_gets_the_score_of_its_own_heatmap():
+    explanation = make_explanation(size=4, target_boxes=[BOX])
+    explanation = with_heatmaps(explanation, gradcam=QUARTER, hirescam=[[0.0, 0.0], [0.0, 2.0]])
+    rows = list(score(explanation))
+    assert ["gradcam", "hirescam"] == [row.method for row in rows]
+    assert [(1.75 / 2) ** 2, (0.25 / 2) ** 2] == [row.energy_in_box for row in rows]
+    assert [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]] == [row.heatmap for row in rows]
+    assert [("ok", 1, 0.25)] * 2 == [(row.status, row.box_count, row.box_area) for row in rows]
+
+
+def test_a_score_carries_over_every_column_that_it_shares_with_its_explanation():
+    explanation = dataclasses.replace(
+        make_explanation(heatmap=[[1.0, 0.0, 2.0]]),
+        example_id="7",
+        source="b.json",
+        position=3,
+        shard="00002",
+        model="resnet",
+        target_layer="cut",
+        target_rule="runner_up",
+        target_class=2,
+        target_name="dog",
+        predicted_class=1,
+        predicted_name="cow",
+        target_logit=-1.5,
+        target_probability=0.125,
+        correct=False,
+        slices=[Slice("camera", "A")],
+    )
+    shared = {f.name for f in dataclasses.fields(Explanation)} & {f.name for f in dataclasses.fields(Score)}
+    assert {"model", "target_rule", "slices", "shard"} <= shared
+    [row] = score(explanation)
+    for name in shared:
+        assert getattr(explanation, name) == getattr(row, name), name
+    assert [None, None, None] == [row.swap_gap, row.residual, row.cluster]
+
+
+def test_boxes_outside_the_content_are_neither_counted_nor_measured():
+    outside = Box("cat", 9.0, 0.0, 12.0, 4.0)
+    overlapping = Box("cat", 6.0, 0.0, 12.0, 4.0)
+    [row] = score(make_explanation(target_boxes=[outside, overlapping]))
+    assert (1, 8 / 64) == (row.box_count, row.box_area)
+
+
+def test_padding_is_no_part_of_the_picture():
+    explanation = make_explanation(target_boxes=[Box("cat", 0.0, 0.0, 4.0, 8.0)], heatmap=np.ones((8, 8)))
+    [row] = score(dataclasses.replace(explanation, content=[0.0, 2.0, 8.0, 6.0]))
+    assert (0.5, 0.5, 0.5) == (row.box_area, row.energy_in_box, row.density_share)
+
+
+@pytest.mark.parametrize(
+    ("status", "heatmap", "target_boxes"),
+    [
+        ("no_box", QUARTER, []),
+        ("full_box", QUARTER, [Box("cat", 0.0, 0.0, 8.0, 8.0)]),
+        ("zero_map", [[0.0, 0.0], [0.0, 0.0]], [BOX]),
+        ("not_finite", [[1.0, np.nan], [0.0, 0.0]], [BOX]),
+        ("not_finite", [[1.0, np.inf], [0.0, 0.0]], [BOX]),
+    ],
+)
+def test_what_cannot_be_measured_has_no_measures_neither_0_nor_1(status, heatmap, target_boxes):
+    [row] = score(make_explanation(heatmap=heatmap, target_boxes=target_boxes))
+    assert status == row.status
+    assert [None] * len(MEASURES) == measures_of(row)
+
+
+def test_one_method_without_a_map_leaves_the_other_measured():
+    explanation = with_heatmaps(make_explanation(), gradcam=np.zeros((2, 2)), hirescam=QUARTER)
+    assert ["zero_map", "ok"] == [row.status for row in score(explanation)]
+
+
+def test_without_a_target_class_there_is_no_heatmap():
+    [row] = score(make_explanation(target_class=None, target_boxes=[]))
+    assert ("no_box", None) == (row.status, row.heatmap)
+
+
+def test_measure_localization_equals_a_direct_loop():
+    explanations = [
+        make_explanation(methods=("gradcam", "hirescam")),
+        make_explanation(methods=("gradcam", "hirescam"), target_boxes=[]),
+        make_explanation(target_rule="predicted", heatmap=[[0.0, 3.0], [1.0, 0.0]]),
+    ]
+    expected = [row for explanation in explanations for row in score(explanation)]
+    assert len(expected) == 5
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        rows = root | beam.Create(explanations) | MeasureLocalization()
+        assert_that(rows, equal_to(expected))
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([], [0, 1, 2, 3]),
+        ([("a.png", "set.json", 1)], [0, 2, 3]),
+        ([("a.png", "set.json", 1), ("b.png", "set.json", 2), ("a.png", "other.json", 3)], [0, 2, 3]),
+    ],
+)
+def test_scores_of_duplicates_are_dropped_by_id_source_and_position(keys, expected):
+    rows = [make_score(position=position) for position in range(4)]
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        duplicates = root | "Keys" >> beam.Create(keys, reshuffle=False)
+        kept = root | "Rows" >> beam.Create(rows) | DropDuplicates(duplicates)
+        assert_that(kept, equal_to([rows[position] for position in expected]))
+
+
+def test_every_method_of_a_duplicate_is_dropped_and_nothing_of_its_namesakes():
+    rows = [make_score(position=p, method=m) for p in (0, 1) for m in ("gradcam", "hirescam")]
+    namesakes = [make_score(position=1, source="other.json"), make_score(position=1, example_id="b.png")]
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        duplicates = root | "Keys" >> beam.Create([("a.png", "set.json", 1)])
+        kept = root | "Rows" >> beam.Create([*rows, *namesakes]) | DropDuplicates(duplicates)
+        assert_that(kept, equal_to([*rows[:2], *namesakes]))
