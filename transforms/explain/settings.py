@@ -72,7 +72,9 @@ class ModelSettings(Settings):
     labels: str | None = pydantic.Field(
         None, description="text file whose line i names class i; default: the index is the name"
     )
-    preprocess: Preprocess = pydantic.Field(default_factory=Preprocess)
+    preprocess: Preprocess = pydantic.Field(
+        default_factory=Preprocess, description="what happens between RGB pixels in 0..255 and the model"
+    )
     target_layer: str = pydantic.Field(
         "auto", description="auto, or the name of the Keras layer whose output is explained"
     )

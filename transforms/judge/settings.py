@@ -9,7 +9,11 @@ class JudgeSettings(Settings):
     """When a class or slice is flagged."""
 
     fdr: float = pydantic.Field(
-        0.1, gt=0, lt=1, description="expected share of false flags among the flags of one model (e-BH)"
+        0.1,
+        gt=0,
+        lt=1,
+        description="expected share of false flags among the flags of one model, its references taken as "
+        "given (e-BH)",
     )
     suspect_margin: float = pydantic.Field(
         0.1,

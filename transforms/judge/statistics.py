@@ -39,9 +39,9 @@ _BETS = np.geomspace(0.02, 0.95, 16)
 _BOUND_LOG10_E = math.log10(20)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class Tally:
-    """What a group of scores adds up to.
+    """What a group of scores adds up to; `add` changes it, `+` and `-` make new ones.
 
     Attributes:
         numbers: int64 of shape (len(_SLOT),): counts, and sums in units of 2^-32.
@@ -90,7 +90,7 @@ class Tally:
         return Tally(self.numbers - part.numbers, self.histogram - part.histogram)
 
     def count(self, name: str) -> int:
-        """A count: a status, `known` or `correct` predictions, or `peaks` inside the box."""
+        """A count: a status, `known` or `correct` predictions, `peaks` inside, or `ranked` scores."""
         return int(self.numbers[_SLOT[name]])
 
     @property
@@ -209,15 +209,15 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     middle = share + z * z / (2 * count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
-    return (middle - half) / scale, (middle + half) / scale
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
 def welch(slice_: Tally, rest: Tally) -> tuple[float, float]:
     """Whether a slice's mean density share lies below that of the rest.
 
     Returns:
-        One-sided p-value of Welch's t test, and Cohen's d (positive where the slice is lower). A
-        difference without any spread gives p = 0 and infinite d, no difference gives p = 1 and d = 0.
+        One-sided p-value of Welch's t test, and Cohen's d (positive where the slice is lower). Without
+        any spread a difference gives p = 0 and infinite d, and no difference p = 1 and d = 0.
     """
     difference = _present(rest.mean("density_share")) - _present(slice_.mean("density_share"))
     variances = slice_.variance(), rest.variance()

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.slices import judge_slices
 from transforms.judge.statistics import (
+    BINS,
     STATUSES,
     Tally,
     e_benjamini_hochberg,
@@ -38,8 +39,9 @@ def judge_model(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> list
     Returns:
         A finding for the model, then for each class, then for each slice within a class, sorted by name.
     """
+    ordered = sorted(tallies, key=lambda group: (group.name, repr(group)))
     of_kind = {
-        kind: {g: t for g, t in sorted(tallies.items(), key=lambda item: item[0].name) if g.kind == kind}
+        kind: {group: tallies[group] for group in ordered if group.kind == kind}
         for kind in ("model", "class", "slice")
     }
     classes = _judge_classes(of_kind["class"], settings)
@@ -86,8 +88,8 @@ def _judge_classes(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> l
 def _threshold(peers_median: float | None, settings: JudgeSettings) -> float:
     if peers_median is None:
         return CHANCE
-    # An e-value needs a mean inside (0, 1); one bin is the least that a histogram can tell from 0.
-    return max(peers_median - settings.suspect_margin, 1 / 256)
+    # An e-value needs a mean inside (0, 1); one bin is the least that a histogram can tell from 0 and 1.
+    return min(max(peers_median - settings.suspect_margin, 1 / BINS), 1 - 1 / BINS)
 
 
 def _judge_whole(group: Group, tally: Tally, classes: Sequence[Finding]) -> Finding:

@@ -10,6 +10,7 @@ padding of a letterboxed image is in no denominator.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,16 +64,16 @@ class Layout:
     target_boxes: list[Rectangle]
     other_boxes: list[Rectangle]
 
-    @property
+    @functools.cached_property
     def box_area(self) -> float:
         """Share in [0, 1] of the content that the union of the target's boxes covers."""
-        xs, ys = self._edges()
+        xs, ys = self._edges
         cells = np.outer(np.diff(ys), np.diff(xs))
         return float(cells[covered_cells(self.target_boxes, xs, ys)].sum() / cells.sum())
 
     def masses(self, heatmap: Floats) -> tuple[float, float, float]:
         """Heat in the target's boxes, in other boxes only, and in the whole content."""
-        xs, ys = self._edges()
+        xs, ys = self._edges
         down = interval_weights(ys, self.view.height, heatmap.shape[0])
         across = interval_weights(xs, self.view.width, heatmap.shape[1])
         cells = down @ heatmap @ across.T
@@ -80,6 +81,7 @@ class Layout:
         others = covered_cells(self.other_boxes, xs, ys) & ~inside
         return float(cells[inside].sum()), float(cells[others].sum()), float(cells.sum())
 
+    @functools.cached_property
     def _edges(self) -> tuple[Floats, Floats]:
         """Every x and every y at which a box or the content begins or ends, sorted, each once."""
         rectangles = np.array([self.view.content, *self.target_boxes, *self.other_boxes])
@@ -117,7 +119,7 @@ def status_of(heatmap: Floats, layout: Layout) -> str:
     The boxes are asked first: `no_box` (none, or none with area inside the view), `full_box` (they
     cover 95 % of the picture or more), then the map: `not_finite`, `zero_map` (no heat in the picture).
     """
-    if not layout.target_boxes:
+    if not layout.box_area:
         return "no_box"
     if layout.box_area >= FULL_BOX_AREA:
         return "full_box"
@@ -137,16 +139,21 @@ def measure(heatmap: Floats, layout: Layout) -> Measures:
         The measures.
     """
     inside, in_others, total = layout.masses(heatmap)
-    energy = min(1.0, inside / total)
+    energy = _share(inside, total)
     peak, rank = _pixel_measures(heatmap, layout)
     return Measures(
         energy_in_box=energy,
         density_share=density_share(energy, layout.box_area),
         peak_in_box=peak,
         rank_accuracy=rank,
-        energy_in_other_boxes=min(1.0, in_others / total),
+        energy_in_other_boxes=_share(in_others, total),
         energy_by_region=_energy_by_region(heatmap, layout.view, total),
     )
+
+
+def _share(part: float, whole: float) -> float:
+    """A share in [0, 1]; prefix sums may overstep either end by a rounding error."""
+    return min(1.0, max(0.0, part / whole))
 
 
 def _energy_by_region(heatmap: Floats, view: View, total: float) -> list[float]:
@@ -173,13 +180,18 @@ def _pixel_measures(heatmap: Floats, layout: Layout) -> tuple[bool, float | None
     tie = _TIE * upsampled.max()
     tied_peak = upsampled >= upsampled.max() - tie
     peak = bool(2 * np.count_nonzero(tied_peak & inside) >= np.count_nonzero(tied_peak))
+    return peak, _rank_accuracy(upsampled, inside, tie)
+
+
+def _rank_accuracy(upsampled: Floats, inside: NDArray[np.bool_], tie: float) -> float | None:
+    """Share of the K hottest pixels that lie inside; the places left at the threshold by expectation."""
     pixels_inside = int(np.count_nonzero(inside))
     if not pixels_inside:
-        return peak, None
+        return None
     values = upsampled.ravel()
     threshold = np.partition(values, values.size - pixels_inside)[values.size - pixels_inside]
     above = upsampled > threshold + tie
     tied = np.abs(upsampled - threshold) <= tie
     places = pixels_inside - np.count_nonzero(above)
     expected = places * np.count_nonzero(tied & inside) / np.count_nonzero(tied)
-    return peak, float((np.count_nonzero(above & inside) + expected) / pixels_inside)
+    return float((np.count_nonzero(above & inside) + expected) / pixels_inside)

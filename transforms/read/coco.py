@@ -22,7 +22,7 @@ _IMAGES_A_PART = 1000
 class CocoSettings(ImagesApart):
     """`data` for COCO."""
 
-    format: Literal["coco"] = pydantic.Field(description="COCO JSON beside a folder of images")
+    format: Literal["coco"] = pydantic.Field(description="the dataset format")
 
 
 def read(file: BinaryIO, source: Source, settings: CocoSettings) -> Iterator[Example | Bad]:

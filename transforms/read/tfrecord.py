@@ -53,7 +53,7 @@ class Features(Settings):
 class TFRecordSettings(ImagesWithin):
     """`data` for TFRecord."""
 
-    format: Literal["tfrecord"] = pydantic.Field(description="TFRecord files of tf.train.Example")
+    format: Literal["tfrecord"] = pydantic.Field(description="the dataset format")
     features: Features = pydantic.Field(
         default_factory=Features, description="feature names, where they differ from the defaults"
     )

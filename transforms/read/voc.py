@@ -20,7 +20,7 @@ from transforms.records import Box, Example, Slice
 class VocSettings(ImagesApart):
     """`data` for PASCAL VOC."""
 
-    format: Literal["voc"] = pydantic.Field(description="PASCAL VOC XML files beside a folder of images")
+    format: Literal["voc"] = pydantic.Field(description="the dataset format")
 
 
 def read(file: BinaryIO, source: Source, settings: VocSettings) -> Iterator[Example | Bad]:
