@@ -1,0 +1,61 @@
+"""What the documents say is what the code does."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import __version__
+from transforms.geometry import View
+from transforms.judge.statistics import STATUSES
+from transforms.measure.localization import lay_out, measure
+from transforms.regions import REGIONS
+from transforms.write.schemas import TABLES
+
+ROOT = Path(__file__).parents[1]
+METRICS = (ROOT / "docs/metrics.md").read_text()
+
+
+def section(title: str) -> str:
+    return METRICS.split(f"\n{title}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_is_described_in_order(table: str) -> None:
+    rows = re.findall(r"^\| (`[a-z0-9_`, ]+) \|", section(f"## `{table}`"), re.MULTILINE)
+    described = [name.strip("`") for row in rows for name in row.split(", ")]
+
+    assert set(TABLES[table].names) == set(described)
+    assert len(described) == len(set(described))
+
+
+def test_regions_and_statuses_are_listed_as_they_are() -> None:
+    regions = re.findall(r"^\| (\d) \| `(\w+)` \| ([\d.]+) \|", METRICS, re.MULTILINE)
+    uniform = measure(np.ones((3, 3)), lay_out(VIEW, [(0, 0, 4, 8)])).energy_by_region
+
+    assert [(str(i), region) for i, region in enumerate(REGIONS)] == [(i, name) for i, name, _ in regions]
+    np.testing.assert_allclose(uniform, [float(area) for *_, area in regions], atol=1e-12)
+    assert set(STATUSES) == set(re.findall(r"^\| `(\w+)` \|", section("### Status"), re.MULTILINE))
+
+
+VIEW = View(8, 8, (0, 0, 8, 8), (0, 0, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("box", "energy", "share"),
+    [((0, 0, 4, 8), 0.6875, 0.6875), ((0, 0, 4, 4), 0.578125, 0.8043)],
+)
+def test_the_worked_values(box: tuple[int, int, int, int], energy: float, share: float) -> None:
+    found = measure(np.array([[3.0, 0.0], [0.0, 1.0]]), lay_out(VIEW, [box]))
+
+    assert energy == found.energy_in_box
+    assert share == round(found.density_share, 4)
+    assert f"{energy}" in section("## What is measured")
+    assert f"| {share} |" in section("## What is measured")
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert ["Unreleased", __version__] == versions[:2]
