@@ -11,11 +11,12 @@ import apache_beam as beam
 import rich.console
 import rich.progress
 import yaml
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 from pipeline.audit import audit
 from pipeline.config import Config
 from pipeline.plan import Plan
+from transforms import records
 from transforms.errors import RunError
 from transforms.progress import PROGRESS
 from transforms.write.manifest import to_json
@@ -55,6 +56,8 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         yaml.safe_dump(plan.run.details["config"], sort_keys=False, allow_unicode=True),
     )
     try:
+        # Every worker imports the records before it decodes one, or it would decode look-alikes of them.
+        options.view_as(SetupOptions).beam_plugins = [records.__name__]
         pipeline = beam.Pipeline(runner=runner, options=options)
         audit(pipeline, config, plan)
         with _progress(len(plan.listing.shards)):
@@ -62,7 +65,7 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
     except Exception as error:  # whatever a runner raises, the user gets one line and the whole in a file
         error_file = paths.record("error.txt")
         write_text(error_file, "".join(traceback.format_exception(error)))
-        reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).rsplit("\n", 1)[-1]
         raise RunError(f"run {paths.run_id} failed: {reason}; traceback in {error_file}") from error
     manifest = read_manifest(plan.run)
     if manifest is not None and not manifest["complete"]:

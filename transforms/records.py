@@ -9,6 +9,7 @@ Two habits of this file are load-bearing for the row coder: `Optional[...]` and 
 """
 
 import dataclasses
+import uuid
 from typing import List, Optional
 
 from apache_beam import coders
@@ -285,4 +286,7 @@ class Finding:
 
 
 for element in (Box, Slice, Shard, Example, DeadLetter, Explanation, Score, Group, Summary, Finding):
+    # The same schema id in every process: under another one a worker would decode rows to look-alikes
+    # that have the fields of these classes but are not of them.
+    element._beam_schema_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"gradcam-audit/{element.__name__}"))  # type: ignore[attr-defined]
     coders.registry.register_row(element)

@@ -1,0 +1,297 @@
+"""The command line: exit status, and what stands on which stream."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from pipeline import cli
+from pipeline.cli import main
+from pipeline.config import Config
+from transforms.explain import load_engine
+from transforms.write.schemas import TABLES
+
+from .builders import encode, make_image, write_coco
+
+ROOT = Path(__file__).parents[1]
+SEE = "see gradcam-audit run --help, and the options of Beam's runners"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: four images of two classes, and `c.yaml`, which audits the tiny model."""
+    monkeypatch.chdir(tmp_path)
+    images = {f"{number}.png": encode(make_image(seed=number)) for number in range(4)}
+    boxes = {name: [("cat" if name < "2" else "dog", [1, 1, 4, 4])] for name in images}
+    write_coco(tmp_path, images=images, boxes=boxes)
+    write_config(tmp_path, tiny_model)
+    return tmp_path
+
+
+def write_config(folder: Path, model: Path, **data: Any) -> None:
+    of_data = {"format": "coco", "images": "images", "annotations": "set.json", **data}
+    document = {
+        "name": "test",
+        "data": {"class_map": {"cat": 0, "dog": 1}, **of_data},
+        "models": [{"name": "m", "path": str(model)}],
+        "output": "out",
+    }
+    (folder / "c.yaml").write_text(yaml.safe_dump(document))
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def manifest_of(folder: Path, run_id: str, output: str = "out") -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / output / "runs" / run_id / "manifest.json").read_text())
+    return manifest
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The last line of standard error, where argparse itself ends the program."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert 2 == caught.value.code
+    out, err = capsys.readouterr()
+    assert "" == out
+    return err.splitlines()[-1]
+
+
+def in_process(arguments: Sequence[str], after: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command as `python -m pipeline` does, in a new process, and then some code."""
+    code = f"""
+import runpy, sys
+sys.argv[1:] = {list(arguments)!r}
+try:
+    runpy.run_module("pipeline", run_name="__main__")
+except SystemExit as end:
+    assert not end.code, end.code
+{after}
+"""
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["schema"]])
+def test_help_and_schema_come_without_tensorflow(arguments: list[str]) -> None:
+    done = in_process(arguments, "print([name for name in ('tensorflow', 'keras') if name in sys.modules])")
+
+    assert "[]" == done.stdout.splitlines()[-1], done.stderr
+
+
+def test_help_names_the_commands() -> None:
+    done = in_process(["--help"], "")
+
+    assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
+    assert ["run", "inspect", "schema", "demo"] == re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
+
+
+def test_a_process_of_its_own_prints_nothing_but_the_answer(tiny_model: Path) -> None:
+    done = in_process(["inspect", "--json", str(tiny_model)], "")
+
+    assert "last" == json.loads(done.stdout)["target_layer"]
+    assert "" == done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "gradcam-audit: error: the following arguments are required: COMMAND"),
+        (["run"], "gradcam-audit run: error: the following arguments are required: CONFIG.yaml"),
+        (["run", "c", "--limit", "0"], "gradcam-audit run: error: argument --limit: 0 is not at least 1"),
+        (["inspect", "m", "--jsn"], "gradcam-audit: error: unrecognized arguments: --jsn"),
+    ],
+)
+def test_bad_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str) -> None:
+    assert problem == refused(capsys, *arguments)
+
+
+def test_a_limit_that_is_no_number_is_told_in_the_users_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "_positive" not in refused(capsys, "run", "c.yaml", "--limit", "ten")
+
+
+@pytest.mark.parametrize(
+    ("argument", "problem"),
+    [
+        ("--runer=DirectRunner", "unknown argument '--runer' (did you mean '--runner'?)"),
+        ("--run_id=x", "unknown argument '--run_id' (did you mean '--run-id'?)"),
+        ("--qqqqqq", "unknown argument '--qqqqqq'"),
+        ("other.yaml", "unknown argument 'other.yaml'"),
+    ],
+)
+def test_a_flag_that_is_neither_ours_nor_beams(
+    folder: Path, capsys: pytest.CaptureFixture[str], argument: str, problem: str
+) -> None:
+    assert 2 == main(["run", "c.yaml", argument])
+    assert ("", f"error: {problem}; {SEE}\n") == capsys.readouterr()
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [(["run", "none.yaml"], "config"), (["inspect", "none.yaml"], "model")]
+)
+def test_a_file_that_does_not_exist(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], kind: str
+) -> None:
+    assert 2 == main(arguments)
+    assert ("", f"error: {kind} file 'none.yaml' does not exist\n") == capsys.readouterr()
+
+
+def test_schema_prints_the_json_schema_of_the_config(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["schema"])
+    assert Config.model_json_schema() == json.loads(capsys.readouterr().out)
+
+
+def test_inspect_lists_what_could_be_explained(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logits = load_engine(str(tiny_model), batch_size=1).logits_tensor
+
+    assert 0 == main(["inspect", str(tiny_model)])
+    assert [
+        "cut layer      last",
+        "map size       4x4",
+        f"logits tensor  {logits}",
+        "head           softmax",
+        "classes        3",
+        "input size     16x16",
+        "candidates     last 4x4x6",
+        "               middle 8x8x4",
+        "               norm 8x8x4",
+        "               first 8x8x4",
+        "               rescaling 16x16x3",
+    ] == capsys.readouterr().out.splitlines()
+
+
+def test_inspect_as_json(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = {"rescaling": [16, 16, 3], "first": [8, 8, 4], "norm": [8, 8, 4]}
+
+    assert 0 == main(["inspect", "--json", str(tiny_model)])
+    assert {
+        "model": str(tiny_model),
+        "target_layer": "last",
+        "map_size": [4, 4],
+        "logits_tensor": load_engine(str(tiny_model), batch_size=1).logits_tensor,
+        "head": "softmax",
+        "classes": 3,
+        "input_size": [16, 16],
+        "candidates": {**first, "middle": [8, 8, 4], "last": [4, 4, 6]},
+    } == json.loads(capsys.readouterr().out)
+
+
+def test_a_dry_run_prints_config_and_plan_and_touches_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_of(folder)
+    size = (folder / "set.json").stat().st_size
+
+    assert 0 == main(["run", "c.yaml", "--dry-run", "--run-id", "r1"])
+    config, plan = capsys.readouterr().out.split("\n\n")
+    assert f"{folder}/images" == yaml.safe_load(config)["data"]["images"]
+    assert [
+        f"data: 1 file in 1 shard, {size} bytes, format coco",
+        "model m: heatmaps of 4x4 at last, 3 classes, softmax head",
+        f"output: run r1 below {folder}/out",
+        "Dry run: nothing was written.",
+    ] == plan.splitlines()
+    assert before == files_of(folder)
+
+
+def test_a_dry_run_breaks_no_line_however_long(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = "/".join([str(folder), "x" * 120, "y" * 120])
+
+    assert 0 == main(["run", "c.yaml", "--dry-run", "--run-id", "r1", "--output", output])
+    config, plan = capsys.readouterr().out.split("\n\n")
+    assert output == yaml.safe_load(config)["output"]
+    assert f"output: run r1 below {output}" in plan.splitlines()
+
+
+def test_a_run_ends_with_one_clear_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["run", "c.yaml", "--run-id", "r1", "--output", "elsewhere"])
+    out, err = capsys.readouterr()
+    found = manifest_of(folder, "r1", "elsewhere")
+
+    assert "" == err
+    assert (
+        "Audit test complete: 0 suspects among 2 classes (2 insufficient), 4 records at "
+        f"{found['images_per_second']:,.1f}/s; run r1 in {folder}/elsewhere"
+    ) == out.splitlines()[-1]
+    assert (True, 4, 8) == (found["complete"], found["records"], found["rows"]["scores"])
+    run = {f"elsewhere/runs/r1/{name}" for name in ("started.json", "config.yaml", "manifest.json")}
+    assert run == {name for name in files_of(folder) if name.startswith("elsewhere/runs/")}
+    assert set(TABLES) | {"runs"} == {path.name for path in (folder / "elsewhere").iterdir()} - {"_staging"}
+
+
+def test_a_limit_reads_that_many_and_the_direct_runner_is_ours(folder: Path) -> None:
+    assert 0 == main(["run", "c.yaml", "--run-id", "r1", "--limit", "3", "--runner", "DirectRunner"])
+    found = manifest_of(folder, "r1")
+
+    assert (3, 3, "FnApiRunner") == (found["records"], found["limit"], found["runner"])
+
+
+def test_too_many_dead_letters_fail_the_run_and_are_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "images/0.png").write_bytes(b"garbage")
+    failure = (
+        "1 of 4 records are dead letters (1 undecodable_image): 25.0% is more than max_bad_fraction, 1.0%; "
+        "see the table dead_letters"
+    )
+
+    assert 3 == main(["run", "c.yaml", "--run-id", "r1"])
+    assert ("", f"error: run r1 is not complete: {failure}\n") == capsys.readouterr()
+    found = manifest_of(folder, "r1")
+    assert (False, failure) == (found["complete"], found["failure"])
+    letters = duckdb.sql(
+        f"select example_id, error from read_parquet('{folder}/out/dead_letters/**/*.parquet')"
+    )
+    assert [("0.png", "undecodable_image")] == letters.fetchall()
+
+
+def test_a_crash_leaves_no_manifest_and_its_traceback_in_a_file(
+    folder: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "set2.json").write_text("not JSON")
+    write_config(folder, tiny_model, annotations="set*.json")
+
+    assert 3 == main(["run", "c.yaml", "--run-id", "r1"])
+    out, err = capsys.readouterr()
+    runs = folder / "out/runs/r1"
+    error = err.splitlines()[-1]
+    assert "" == out
+    assert error.startswith("error: run r1 failed: ")
+    assert error.endswith(f"; traceback in {runs}/error.txt")
+    assert f"'{folder}/set2.json' is not COCO JSON" in error
+    assert {"started.json", "config.yaml", "error.txt"} == {path.name for path in runs.iterdir()}
+
+
+def test_an_unknown_runner_is_bad_usage_and_starts_no_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 2 == main(["run", "c.yaml", "--run-id", "r1", "--runner=NoSuchRunner"])
+    assert "NoSuchRunner" in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("output", ["nowhere://bucket/out", "c.yaml"])
+def test_an_output_that_cannot_be_written_is_one_line_and_no_traceback(
+    folder: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    assert main(["run", "c.yaml", "--run-id", "r1", "--output", output]) in (2, 3)
+    assert re.fullmatch(r"error: .+\n", capsys.readouterr().err)
+
+
+def test_an_interrupt_is_a_failed_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_schema", interrupted)
+    assert 3 == main(["schema"])
+    assert ("", "error: interrupted; no manifest was written\n") == capsys.readouterr()
