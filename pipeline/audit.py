@@ -11,6 +11,7 @@ from transforms.explain.wiring import ExplainExamples
 from transforms.judge.wiring import JudgeModels, SummarizeScores
 from transforms.measure.wiring import DropDuplicates, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, ReadExamples
+from transforms.records import DeadLetter
 from transforms.write.wiring import WriteReport
 
 
@@ -43,10 +44,14 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     tallies = scores | "Summarize" >> SummarizeScores(plan.model_groups)
     judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method)
 
+    # A duplicate has its dead letter already, whatever else is wrong with it.
+    undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(
+        duplicates["keys"], DeadLetter
+    )
     dead_letters = (
         read["dead_letters"],
         duplicates["dead_letters"],
-        explained.dead_letters,
+        undecodable,
     ) | "DeadLetters" >> beam.Flatten()
     counts = {
         "examples": read["examples"],

@@ -166,6 +166,7 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
         StandardOptions,
         _BeamArgumentParser,
     )
+    from apache_beam.runners.runner import create_runner
 
     from pipeline.launch import LOCAL_RUNNER
 
@@ -182,9 +183,14 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
             "see gradcam-audit run --help, and the options of Beam's runners"
         )
     beam_options = PipelineOptions(rest)
-    runner = beam_options.view_as(StandardOptions).runner
+    asked = beam_options.view_as(StandardOptions).runner
     # The same runner in this process, by the name that users know, without Beam's try at a download.
-    return beam_options, LOCAL_RUNNER if runner in (None, "DirectRunner") else runner
+    runner = LOCAL_RUNNER if asked in (None, "DirectRunner") else asked
+    try:
+        create_runner(runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"--runner {runner!r} cannot be used: {error}") from error
+    return beam_options, runner
 
 
 def _yaml(document: Any) -> str:
@@ -194,10 +200,9 @@ def _yaml(document: Any) -> str:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
 
 
 @contextlib.contextmanager

@@ -75,13 +75,13 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
     try:
         document = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {_yaml_problem(error)}") from error
+        raise ConfigError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path} holds {_shown(document)}; a config is a mapping with the keys {_keys(())}")
     try:
         config = Config.model_validate({**document, **(overrides or {})})
     except pydantic.ValidationError as error:
-        problems = dict.fromkeys(_problem(found) for found in _causes(error.errors()))
+        problems = dict.fromkeys(_problem(found, document) for found in _causes(error.errors()))
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems)) from error
     folder = posixpath.dirname(posixpath.abspath(path))
     resolved = _with_paths(config, lambda value: resolve(value, folder))
@@ -108,6 +108,14 @@ def every_key(model: type[Settings] = Config, prefix: str = "") -> Iterator[tupl
                 if path not in seen:
                     seen.add(path)
                     yield path, inner_field
+
+
+# Keys of `data` that may be written in more than one way; pydantic would list what is wrong with each.
+_UNIONS = {
+    "class_map": "a file, or a mapping of names to class indexes,",
+    "annotations": "a glob or a list of globs",
+    "path": "a glob or a list of globs",
+}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -175,14 +183,13 @@ def _causes(errors: Sequence[Any]) -> Iterator[Any]:
             yield error
 
 
-def _problem(error: Any) -> str:
+def _problem(error: Any, document: Any) -> str:
     """One of pydantic's errors in the words of this file's users."""
     location, kind = error["loc"], error["type"]
     where = _dotted(location)
-    if location[:1] == ("data",) and "class_map" in location[:3]:
-        return (
-            f"{where} is {_shown(error['input'])}: a file, or a mapping of names to class indexes, is needed"
-        )
+    if len(location) > 3 and location[0] == "data" and location[2] in _UNIONS:
+        key = str(location[2])
+        return f"data.{key} is {_shown(document['data'][key])}: {_UNIONS[key]} is needed"
     if kind == "extra_forbidden":
         return _unknown_key(location)
     if kind == "missing" and isinstance(location[-1], int):
@@ -196,6 +203,7 @@ def _problem(error: Any) -> str:
             return f"data.format is missing; formats: {formats}"
         return f"data.format {given!r} is unknown{did_you_mean(str(given), FORMATS)}; formats: {formats}"
     message = error["msg"].removeprefix("Value error, ")
+    message = message.replace("Tuple", "List").replace("tuple", "list").split(" after validation")[0]
     if kind == "value_error":
         return f"{where}: {message}" if where else message
     return f"{where} is {_shown(error['input'])}: {message[:1].lower()}{message[1:]}"
@@ -207,7 +215,7 @@ def _unknown_key(location: Sequence[Any]) -> str:
     hint = did_you_mean(key, siblings)
     if not hint:
         elsewhere = [path for path, _ in every_key() if path.rsplit(".", 1)[-1] == key]
-        hint = f" (did you mean {elsewhere[0]}?)" if elsewhere else ""
+        hint = f" (did you mean {elsewhere[0]}?)" if elsewhere and elsewhere[0] != _dotted(location) else ""
     return f"unknown key {_dotted(location)!r}{hint}; keys here: {', '.join(siblings)}"
 
 
@@ -219,8 +227,6 @@ def _dotted(location: Sequence[Any]) -> str:
             text += f"[{part}]"
         elif index == 1 and location[0] == "data" and part in FORMATS:
             continue
-        elif "class_map" in location[:index] and index == location.index("class_map") + 1:
-            continue  # pydantic's name for a member of the union
         else:
             text += f".{part}" if text else str(part)
     return text
@@ -231,7 +237,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _yaml_problem(error: yaml.YAMLError) -> str:
+def yaml_problem(error: yaml.YAMLError) -> str:
+    """One line that says what is wrong with a YAML text, and where."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem

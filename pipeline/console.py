@@ -18,7 +18,7 @@ _MOST_SUSPECTS = 20
 def print_plan(plan: Plan, config_yaml: str) -> None:
     """The resolved config and what the run would do."""
     console = _console()
-    console.print(config_yaml, markup=False, highlight=False)
+    console.print(config_yaml, markup=False, highlight=False, soft_wrap=True)
     data = plan.run.details["data"]
     listing = f"{_counted(data['files'], 'file')} in {_counted(data['shards'], 'shard')}"
     console.print(f"data: {listing}, {data['bytes']:,} bytes, format {data['format']}")
@@ -29,7 +29,9 @@ def print_plan(plan: Plan, config_yaml: str) -> None:
             f"{model['classes']} classes, {model['head']} head",
             markup=False,
         )
-    console.print(f"output: run {plan.run.paths.run_id} below {plan.run.paths.output}", markup=False)
+    console.print(
+        f"output: run {plan.run.paths.run_id} below {plan.run.paths.output}", markup=False, soft_wrap=True
+    )
     console.print("Dry run: nothing was written.")
 
 
@@ -46,14 +48,14 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     }
     for key, label in labels.items():
         value = "x".join(str(n) for n in found[key]) if isinstance(found[key], list) else found[key]
-        console.print(f"{label:14} {value}", markup=False)
+        console.print(f"{label:14} {value}", markup=False, soft_wrap=True)
     nearest = list(found["candidates"].items())[-8:][::-1]
     for index, (name, shape) in enumerate(nearest):
         label = "candidates" if index == 0 else ""
-        console.print(f"{label:14} {name} {'x'.join(str(n) for n in shape)}", markup=False)
+        console.print(f"{label:14} {name} {'x'.join(str(n) for n in shape)}", markup=False, soft_wrap=True)
     rest = len(found["candidates"]) - len(nearest)
     if rest:
-        console.print(f"{'':14} and {rest} more, see --json", markup=False)
+        console.print(f"{'':14} and {rest} more, see --json", markup=False, soft_wrap=True)
 
 
 def print_summary(
@@ -87,7 +89,9 @@ def print_summary(
         )
     console.print(table)
     for row in shown:
-        console.print(f"{row['model']}: {_what(row)}{row['message']}", markup=False, highlight=False)
+        console.print(
+            f"{row['model']}: {_what(row)}{row['message']}", markup=False, highlight=False, soft_wrap=True
+        )
     if len(suspects) > _MOST_SUSPECTS:
         console.print(f"... and {len(suspects) - _MOST_SUSPECTS} more in the table findings")
     for line in (*_left_out(manifest), *_notes(manifest), last_line(manifest)):
@@ -145,6 +149,6 @@ def _counted(count: int, word: str, plural: str | None = None) -> str:
 
 
 def _console() -> rich.console.Console:
-    # Off a terminal rich would fold at 80 columns; logs and pipes want whole lines.
+    # Off a terminal rich would draw tables for 80 columns; logs and pipes have no such edge.
     console = rich.console.Console()
     return console if console.is_terminal else rich.console.Console(width=160)

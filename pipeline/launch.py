@@ -11,12 +11,11 @@ import apache_beam as beam
 import rich.console
 import rich.progress
 import yaml
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.audit import audit
 from pipeline.config import Config
 from pipeline.plan import Plan
-from transforms import records
 from transforms.errors import RunError
 from transforms.progress import PROGRESS
 from transforms.write.manifest import to_json
@@ -50,14 +49,13 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         "tool": plan.run.details["tool"],
         "runner": runner,
     }
-    write_text(paths.record("started.json"), to_json(started))
-    write_text(
-        paths.record("config.yaml"),
-        yaml.safe_dump(plan.run.details["config"], sort_keys=False, allow_unicode=True),
-    )
+    config_text = yaml.safe_dump(plan.run.details["config"], sort_keys=False, allow_unicode=True)
     try:
-        # Every worker imports the records before it decodes one, or it would decode look-alikes of them.
-        options.view_as(SetupOptions).beam_plugins = [records.__name__]
+        write_text(paths.record("started.json"), to_json(started))
+        write_text(paths.record("config.yaml"), config_text)
+    except OSError as error:
+        raise RunError(f"cannot write below {paths.output}: {error}") from error
+    try:
         pipeline = beam.Pipeline(runner=runner, options=options)
         audit(pipeline, config, plan)
         with _progress(len(plan.listing.shards)):

@@ -19,8 +19,8 @@ import yaml
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import __version__
-from pipeline.config import Config
-from transforms.errors import ConfigError, DataError, ModelError, UsageError
+from pipeline.config import Config, yaml_problem
+from transforms.errors import ConfigError, DataError, ModelError, UnknownClassError, UsageError
 from transforms.explain.engine import devices
 from transforms.explain.explainer import ModelSpec, engine_of
 from transforms.explain.model import content_hash
@@ -78,7 +78,9 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
         UsageError: a file, class, layer or run id does not fit; the message says which.
     """
     started = datetime.datetime.now(datetime.UTC)
-    paths = RunPaths(config.output, run_id or _new_run_id(started), started.strftime("%Y-%m-%d"))
+    paths = RunPaths(
+        config.output, _new_run_id(started) if run_id is None else run_id, started.strftime("%Y-%m-%d")
+    )
     _check_run_id(paths)
     listing = list_shards(config.data)
     if limit is not None:
@@ -121,7 +123,11 @@ def _new_run_id(started: datetime.datetime) -> str:
 def _check_run_id(paths: RunPaths) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", paths.run_id):
         raise UsageError(f"run id {paths.run_id!r} may hold letters, digits, '.', '_' and '-' only")
-    if FileSystems.exists(paths.record("started.json")):
+    try:
+        exists = FileSystems.exists(paths.record("started.json"))
+    except ValueError as error:
+        raise UsageError(f"output {paths.output!r} cannot be reached: {error}") from error
+    if exists:
         raise UsageError(
             f"run id {paths.run_id!r} exists already below {paths.output}; give another --run-id"
         )
@@ -130,24 +136,33 @@ def _check_run_id(paths: RunPaths) -> None:
 def _model_spec(config: Config, index: int) -> ModelSpec:
     settings = config.models[index]
     where = f"models[{index}] ({settings.name})"
-    if not Path(settings.path).exists():
-        raise ModelError(f"{where}: model file {settings.path!r} does not exist")
     labels = _read_labels(settings.labels) if settings.labels else []
-    spec = ModelSpec(settings, content_hash(settings.path), labels, _class_map(config, labels, where))
+    class_map = _class_map(config, labels, where)
     try:
+        spec = ModelSpec(settings, content_hash(settings.path), labels, class_map)
         classes = engine_of(spec, config.explain).classes
+    except UnknownClassError as error:
+        raise _beyond(class_map, error.classes, where) from error
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
     if labels and len(labels) != classes:
         raise ModelError(f"{where}: {settings.labels!r} names {len(labels)} classes, the model has {classes}")
-    for name, indexes in spec.class_map.classes.items():
-        beyond = [i for i in indexes if not 0 <= i < classes]
-        if beyond:
-            raise ConfigError(
-                f"data.class_map: {name!r} is class {beyond[0]}, "
-                f"but {where} has the classes 0 to {classes - 1}"
-            )
+    if any(not 0 <= index < classes for indexes in class_map.classes.values() for index in indexes):
+        raise _beyond(class_map, classes, where)
     return spec
+
+
+def _beyond(class_map: ClassMap, classes: int, where: str) -> ConfigError:
+    """The error that names the first class of the map that the model does not have."""
+    name, index = next(
+        (name, index)
+        for name, indexes in class_map.classes.items()
+        for index in indexes
+        if not 0 <= index < classes
+    )
+    return ConfigError(
+        f"data.class_map: {name!r} is class {index}, but {where} has the classes 0 to {classes - 1}"
+    )
 
 
 def _model_details(config: Config, spec: ModelSpec) -> dict[str, Any]:
@@ -178,16 +193,19 @@ def _class_map(config: Config, labels: Sequence[str], where: str) -> ClassMap:
     if given is None:
         if not labels:
             raise ConfigError(f"{where} has no labels and data has no class_map; give one of them")
-        return ClassMap({name: [index] for index, name in enumerate(labels)})
+        # A label may stand twice, as "crane" does in ImageNet's: the name then means both classes.
+        return ClassMap({name: [i for i, other in enumerate(labels) if other == name] for name in labels})
     mapping = _read_class_map(given) if isinstance(given, str) else given
     return ClassMap({name: [value] if isinstance(value, int) else value for name, value in mapping.items()})
 
 
 def _read_class_map(path: str) -> Mapping[str, Any]:
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))  # JSON is YAML
+        text = Path(path).read_text(encoding="utf-8")
+        document = _json_or_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"data.class_map: {path!r} cannot be read: {error}") from error
+        problem = yaml_problem(error) if isinstance(error, yaml.YAMLError) else error
+        raise DataError(f"data.class_map: {path!r} cannot be read: {problem}") from error
     if not isinstance(document, dict):
         raise DataError(f"data.class_map: {path!r} holds no mapping of annotated names to class indexes")
     for name, value in document.items():
@@ -198,3 +216,11 @@ def _read_class_map(path: str) -> Mapping[str, Any]:
                 "a class index or a list of them is needed"
             )
     return {str(name): value for name, value in document.items()}
+
+
+def _json_or_yaml(text: str) -> Any:
+    """Nearly all JSON is YAML, but not what is indented with tabs."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)

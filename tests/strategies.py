@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
 
 from transforms.geometry import Floats, Rectangle, View, plan_view
+from transforms.judge.groups import groups_of
 from transforms.judge.statistics import STATUSES, Tally
-from transforms.judge.summaries import groups_of
 from transforms.records import Group, Score
 from transforms.regions import REGIONS
 

@@ -1,5 +1,6 @@
 """The whole audit: equal to a direct loop, the same for any sharding, whole or absent after a crash."""
 
+import dataclasses
 import json
 import os
 import random
@@ -23,14 +24,16 @@ from pipeline.audit import audit
 from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
 from transforms.explain.explainer import Explainer
+from transforms.judge.groups import groups_of
 from transforms.judge.statistics import Tally
-from transforms.judge.summaries import groups_of, summarise
+from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
 from transforms.measure.wiring import score
 from transforms.records import Box, Example, Explanation, Slice
 
 from .builders import encode, make_image, write_coco
 
+ROOT = Path(__file__).parents[1]
 IMAGES = 42
 CLASSES = ("cat", "dog", "fish")
 
@@ -264,11 +267,37 @@ def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_t
     assert healthy == rows_of(plan, "scores", without=["source"])
 
 
+def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path) -> None:
+    write_set(tmp_path, shards=1)
+    (tmp_path / "images/00.png").write_bytes(b"broken")
+    (tmp_path / "set-9.json").write_text((tmp_path / "set-0.json").read_text())
+    plan = run(load_config(str(write_config(tmp_path, {"tiny": tiny_model}))))
+
+    assert {"duplicate_id": IMAGES, "undecodable_image": 1} == manifest_of(plan)["dead_letters"]
+
+
+def test_other_processes_give_the_same_rows(
+    tmp_path: Path, two_models: dict[str, Path], in_two_shards: tuple[Config, Plan]
+) -> None:
+    """Rows cross to two worker processes and back, through the coders and the command line."""
+    write_set(tmp_path, shards=2)
+    flags = ["--run-id=mp", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    path = write_config(tmp_path, two_models)
+    subprocess.run([sys.executable, "-m", "pipeline", "run", str(path), *flags], cwd=ROOT, check=True)
+    config = load_config(str(path))
+    there = plan_run(config, runner="FnApiRunner", run_id="mp-too")
+    paths = dataclasses.replace(there.run.paths, run_id="mp")
+    plan = dataclasses.replace(there, run=dataclasses.replace(there.run, paths=paths))
+
+    for table in ("scores", "summaries", "findings"):
+        assert rows_of(in_two_shards[1], table, ["source"]) == rows_of(plan, table, ["source"]), table
+
+
 def test_a_killed_run_leaves_no_manifest_and_the_next_one_is_clean(tmp_path: Path, tiny_model: Path) -> None:
     write_set(tmp_path, shards=1)
     config_path = write_config(tmp_path, {"tiny": tiny_model})
     command = [sys.executable, "-m", "pipeline", "run", str(config_path), "--run-id", "killed"]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[1])
+    process = subprocess.Popen(command, cwd=ROOT)
     started = tmp_path / "audits/runs/killed/started.json"
     deadline = time.monotonic() + 120
     while not started.exists() and time.monotonic() < deadline:

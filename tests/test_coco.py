@@ -153,7 +153,8 @@ def test_a_bad_bbox_is_a_malformed_record(bbox: Any, message: str) -> None:
 @pytest.mark.parametrize("category", [9, None, "cat"])
 def test_an_unknown_category_is_a_malformed_record(category: Any) -> None:
     (found,) = read(annotations=[annotation(category=category, bbox=[0, 0, 1, 1])])
-    message = f"category_id {category} is not in the list of categories"
+    shown = "null" if category is None else category
+    message = f"category_id {shown} is not in the list of categories"
 
     assert (0, "a.png", "malformed_record", message) == told(found)
 
@@ -182,7 +183,7 @@ def test_each_annotation_of_an_unlisted_image_is_a_missing_image() -> None:
     assert example() == found[0]
     assert [
         (1, None, "missing_image", "annotation 10 is of image 8, which the file does not list"),
-        (1, None, "missing_image", "annotation 11 is of image None, which the file does not list"),
+        (1, None, "missing_image", "annotation 11 is of image null, which the file does not list"),
     ] == [told(record) for record in found[1:]]
 
 

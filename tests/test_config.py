@@ -174,7 +174,7 @@ TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
         ("data.format", "zip", " 'zip' is unknown; formats: coco, tfrecord, voc"),
         ("data.class_map", 3, f" is 3: {NO_CLASS_MAP}"),
         ("data.class_map", ["cat"], f" is ['cat']: {NO_CLASS_MAP}"),
-        ("models", [], " is []: tuple should have at least 1 item after validation, not 0"),
+        ("models", [], " is []: list should have at least 1 item"),
         ("models", TWINS, " has two models named 'm'; names tell their rows apart"),
         ("models[0].name", "a b", " is 'a b': string should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'"),
         (
@@ -190,7 +190,7 @@ TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
         ),
         ("models[0].preprocess", {"std": [1, 0, 1]}, ": std divides, so none of its values may be 0"),
         ("models[0].preprocess.std", [1, 1], " has 2 values, which is too few"),
-        ("models[0].preprocess.size", 224, " is 224: input should be a valid tuple"),
+        ("models[0].preprocess.size", 224, " is 224: input should be a valid list"),
         ("explain.batch_size", "32", " is '32': input should be a valid integer"),
         (
             "explain",

@@ -39,7 +39,7 @@ def test_one_bad_image_costs_one_dead_letter_and_nothing_else(explainer: Explain
     assert alone == [found for found in together if isinstance(found, Explanation)]
     assert [
         DeadLetter(
-            "explain", "set.json", "bad.png", "undecodable_image", "12 bytes, cannot identify image file"
+            "explain", "set.json", "bad.png", "undecodable_image", "12 bytes, cannot identify image file", 0
         )
     ] == [found for found in together if isinstance(found, DeadLetter)]
 

@@ -97,8 +97,8 @@ def test_too_many_dead_letters_are_counted_by_reason() -> None:
 
     assert found["complete"] is False
     assert (
-        "15 of 1000 records are dead letters (3 duplicate_id, 12 undecodable_image): 1.5% is more than "
-        "max_bad_fraction, 1.0%; see the table dead_letters"
+        "15 of 1000 records are dead letters (3 duplicate_id, 12 undecodable_image): 0.015 is more than "
+        "max_bad_fraction, 0.01; see the table dead_letters"
     ) == found["failure"]
 
 
@@ -130,7 +130,7 @@ def test_one_more_than_the_limit_fails(dead: int, records: int, limit: float) ->
 def test_a_failure_never_says_that_a_number_is_more_than_itself() -> None:
     counts = {("records",): 10_000, ("dead_letters", "missing_image"): 104}
 
-    assert "1.0% is more than max_bad_fraction, 1.0%" not in manifest(counts)["failure"]
+    assert "0.0104 is more than max_bad_fraction, 0.01" in manifest(counts)["failure"]
 
 
 def test_verdicts_are_counted_by_model_and_the_flagged_are_listed_in_order() -> None:

@@ -102,6 +102,7 @@ def test_reading_on_beam_equals_a_plain_loop_and_a_missing_image_is_a_dead_lette
         example_id="d.png",
         error="missing_image",
         message=f"record 1: image file '{two_sets}/images/d.png' cannot be read",
+        position=1,
     )
 
     assert (2, 3) == (len(shards), len(expected))
@@ -131,7 +132,7 @@ def test_a_bad_record_becomes_a_dead_letter_of_the_read_stage(tmp_path: Path) ->
         list_shards(settings).shards,
         settings,
         examples=[tf_example("a", str(path), "00000-a.tfrecord")],
-        dead_letters=[DeadLetter("read", str(path), None, "corrupt_shard", message)],
+        dead_letters=[DeadLetter("read", str(path), None, "corrupt_shard", message, 1)],
     )
 
 
@@ -213,7 +214,7 @@ def test_voc_files_are_grouped_into_shards(tmp_path: Path) -> None:
         write_voc(tmp_path / f"{number:03d}.xml")
     found = list_shards(voc_settings(tmp_path)).shards
 
-    assert [("00000", 500, 0), ("00001", 1, 500)] == [(s.name, len(s.paths), s.start) for s in found]
+    assert [("00000", 500), ("00001", 1)] == [(s.name, len(s.paths)) for s in found]
     assert [str(tmp_path / "500.xml")] == found[1].paths
 
 
@@ -263,7 +264,7 @@ def test_of_duplicates_the_smallest_source_and_position_survives_in_any_order() 
         for bundle, (source, position) in zip(bundles, order, strict=True):
             bundle.append(make_example(example_id=example_id, source=source, position=position))
     letters = [
-        DeadLetter("read", s, example_id, "duplicate_id", f"record {n}: an earlier record has the same id")
+        DeadLetter("read", s, example_id, "duplicate_id", f"record {n}: an earlier record has the same id", n)
         for example_id in arrivals
         for s, n in places[1:]
     ]

@@ -117,19 +117,6 @@ def test_a_finding_has_the_columns_of_its_table() -> None:
 
 
 def test_a_dead_letter_has_the_columns_of_its_table() -> None:
-    assert ["stage", "source", "example_id", "error", "message"] == names_of(DeadLetter)
+    columns = ["stage", "source", "example_id", "error", "message"]
 
-
-@pytest.mark.parametrize(
-    ("kind", "class_name", "key", "value", "expected"),
-    [
-        ("model", None, None, None, "m"),
-        ("class", "cat", None, None, "cat"),
-        ("slice", None, "camera", "A", "camera=A"),
-        ("slice", "cat", "camera", "A", "cat, camera=A"),
-    ],
-)
-def test_a_group_is_named_by_what_it_holds(
-    kind: str, class_name: str | None, key: str | None, value: str | None, expected: str
-) -> None:
-    assert expected == Group("m", "hirescam", "last", kind, class_name, key, value).name
+    assert [*columns, "position"] == names_of(DeadLetter)

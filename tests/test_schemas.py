@@ -107,7 +107,7 @@ COLUMNS = {
         "region": STRING,
         "region_share": FLOAT,
         "co_occurring_class": STRING,
-        "exemplars": STRINGS,
+        "exemplars": "list<item: binary>",
         "message": STRING,
     },
     "dead_letters": {
@@ -127,7 +127,7 @@ def written(table: str, records: Sequence[Any]) -> bytes:
 
 
 def letter(example_id: str | None = "a", *, stage: str = "read", message: str = "bad") -> DeadLetter:
-    return DeadLetter(stage, "set.json", example_id, "malformed_record", message)
+    return DeadLetter(stage, "set.json", example_id, "malformed_record", message, 0)
 
 
 def a_full_and_an_empty_score() -> list[Score]:

@@ -1,10 +1,13 @@
 """The rules of the house: who may import what, and how long a file may be."""
 
 import ast
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from transforms import records
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("read", "explain", "measure", "judge", "write")
@@ -61,6 +64,14 @@ def test_imports_follow_the_flow(path: Path) -> None:
 )
 def test_the_import_rules_can_be_broken(path: str, source: str) -> None:
     assert 1 <= len(list(broken_rules(Path(path), source)))
+
+
+def test_records_have_fields_only() -> None:
+    """Look-alikes that a worker decodes have the fields and nothing else."""
+    for name, record in vars(records).items():
+        if dataclasses.is_dataclass(record):
+            own = {key for key in vars(record) if not key.startswith("_")}
+            assert own <= {field.name for field in dataclasses.fields(record)}, name
 
 
 def test_every_room_has_one_wiring_module() -> None:

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 from hypothesis import given
 
+from transforms.judge.groups import group_name, groups_of
 from transforms.judge.statistics import Tally, mean_bounds, wilson_interval
-from transforms.judge.summaries import groups_of, summarise
+from transforms.judge.summaries import summarise
 from transforms.records import Group
 from transforms.regions import REGIONS
 
@@ -42,7 +43,7 @@ def test_a_score_counts_in_its_model_its_class_and_its_slices_with_and_without_t
 
 def test_a_score_without_a_class_counts_in_its_model_and_its_slices():
     groups = groups_of(make_score(target_name=None, slices={"camera": "A"}))
-    assert ["m", "camera=A"] == [group.name for group in groups]
+    assert ["m", "camera=A"] == [group_name(group) for group in groups]
 
 
 @pytest.mark.parametrize("rule", ["predicted", "runner_up"])
@@ -60,7 +61,7 @@ def test_only_annotated_targets_are_summarised(rule):
     ],
 )
 def test_a_group_is_named_after_what_it_holds(group, name):
-    assert name == group.name
+    assert name == group_name(group)
     assert name == summarise(group, Tally.zero()).group_name
 
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from transforms.judge.groups import group_name
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally, e_benjamini_hochberg, log10_e_below, log10_mean_e
 from transforms.judge.verdicts import finding, judge_model
@@ -197,7 +198,7 @@ def test_every_model_class_and_slice_of_a_class_gets_exactly_one_finding():
     ]
     assert expected == [row.group_name for row in judge_model(tallies, SETTINGS)]
     slices_of_all = {"camera=A", "camera=B", "site=north"}
-    assert {*expected, *slices_of_all} == {group.name for group in tallies}
+    assert {*expected, *slices_of_all} == {group_name(group) for group in tallies}
 
 
 def test_findings_do_not_depend_on_the_order_of_the_tallies():

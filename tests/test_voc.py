@@ -177,7 +177,7 @@ def test_a_file_name_that_leaves_the_folder_is_unsafe(name: str) -> None:
 def test_edges_that_are_no_numbers_are_a_malformed_record(bndbox: str, message: str) -> None:
     found = read(annotation(f"<object><name>cat</name>{bndbox}</object>"))
 
-    assert (0, None, "malformed_record", message) == told(found)
+    assert (0, "a.jpg", "malformed_record", message) == told(found)
 
 
 def test_three_formats_of_the_same_photos_give_the_same_boxes(real_data: Path) -> None:

@@ -21,7 +21,7 @@ from transforms.write.wiring import WriteReport, read_manifest, read_rows, write
 
 from .builders import make_score
 
-LETTER = DeadLetter("read", "set.json", None, "malformed_record", "bad")
+LETTER = DeadLetter("read", "set.json", None, "malformed_record", "bad", 0)
 COUNTS = {("records",): 200, ("dead_letters", "malformed_record"): 1, ("status", "m", "hirescam", "ok"): 3}
 
 
@@ -159,7 +159,7 @@ def test_too_many_dead_letters_are_written_and_the_manifest_is_incomplete(tmp_pa
     assert found is not None
     assert (False, 1) == (found["complete"], found["rows"]["dead_letters"])
     assert (
-        "1 of 10 records are dead letters (1 malformed_record): 10.0% is more than max_bad_fraction, 1.0%; "
+        "1 of 10 records are dead letters (1 malformed_record): 0.1 is more than max_bad_fraction, 0.01; "
         "see the table dead_letters"
     ) == found["failure"]
 

@@ -5,6 +5,7 @@
     + ConfigError            the config file: missing, not YAML, unknown key, wrong type
     + DataError              the data: a glob that matches nothing, an annotation file of another format
     + ModelError             a model: missing file, not a classifier, unknown layer
+      - UnknownClassError    a class index that the model does not have
   x RunError                 found while or after the pipeline ran; exit status 3
 * RecordError                one bad record; becomes a row of `dead_letters`, never an exception of the run
 """
@@ -31,6 +32,19 @@ class DataError(UsageError):
 
 class ModelError(UsageError):
     """A model cannot be loaded, or is not a classifier that Grad-CAM can explain."""
+
+
+class UnknownClassError(ModelError):
+    """A group of classes names one that the model does not have.
+
+    Args:
+        index: the class index.
+        classes: how many classes the model has.
+    """
+
+    def __init__(self, index: int, classes: int) -> None:
+        super().__init__(f"class {index} is none of the model's classes 0 to {classes - 1}")
+        self.classes = classes
 
 
 class RunError(AuditError):

@@ -4,12 +4,13 @@ Each is a frozen dataclass registered with Beam's row coder, so that it crosses 
 a language) as a schema row, not as a pickle. Image arrays never travel: an Example holds the encoded
 bytes, an Explanation the low-resolution heatmaps.
 
-Two habits of this file are load-bearing for the row coder: `Optional[...]` and `List[...]` rather than
-`X | None` and `list[...]`, and no `from __future__ import annotations`.
+Some habits of this file are load-bearing for the row coder: `Optional[...]` and `List[...]` rather than
+`X | None` and `list[...]`, and no `from __future__ import annotations`. A worker in another process decodes a
+row to a look-alike that has the fields of these classes but is not of them: so they have fields only, no
+methods, and nobody asks an element that has travelled for its class.
 """
 
 import dataclasses
-import uuid
 from typing import List, Optional
 
 from apache_beam import coders
@@ -44,12 +45,10 @@ class Shard:
     Attributes:
         name: names the shard in output files; the same for the same listing.
         paths: usually one file; several where the format has one file for each image.
-        start: position of the first path's first record, for formats with one record a path.
     """
 
     name: str
     paths: List[str]
-    start: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +88,7 @@ class DeadLetter:
         stage: `read` or `explain`.
         error: reason code, such as `undecodable_image`.
         message: what was found, for a person.
+        position: index of the record in its source; does not reach the table.
     """
 
     stage: str
@@ -96,6 +96,7 @@ class DeadLetter:
     example_id: Optional[str]
     error: str
     message: str
+    position: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,14 +201,6 @@ class Group:
     slice_key: Optional[str]
     slice_value: Optional[str]
 
-    @property
-    def name(self) -> str:
-        """The `group_name` column: the model, the class, `key=value`, or `class, key=value`."""
-        if self.kind == "model":
-            return self.model
-        of_slice = f"{self.slice_key}={self.slice_value}" if self.kind == "slice" else None
-        return ", ".join(part for part in (self.class_name, of_slice) if part is not None)
-
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
@@ -281,12 +274,9 @@ class Finding:
     region: Optional[str]
     region_share: Optional[float]
     co_occurring_class: Optional[str]
-    exemplars: Optional[List[str]]
+    exemplars: Optional[List[bytes]]
     message: str
 
 
 for element in (Box, Slice, Shard, Example, DeadLetter, Explanation, Score, Group, Summary, Finding):
-    # The same schema id in every process: under another one a worker would decode rows to look-alikes
-    # that have the fields of these classes but are not of them.
-    element._beam_schema_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"gradcam-audit/{element.__name__}"))  # type: ignore[attr-defined]
     coders.registry.register_row(element)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from transforms.errors import ModelError
+from transforms.errors import ModelError, UnknownClassError
 from transforms.explain import model as models
 from transforms.explain.methods import METHODS
 from transforms.explain.settings import Preprocess
@@ -153,6 +153,7 @@ class Engine:
                 self._model, _normalised(images, self._preprocess), self._requested_layer
             )
             found.append(anatomy)
+            self._check_groups(int(anatomy.logits.shape[1]))
             logits, cut = tf.cast(anatomy.logits, tf.float32), anatomy.cut
             resolved = _resolve(targets, logits, self._groups)
             maps: dict[str, list[tf.Tensor]] = {method: [] for method in self.methods}
@@ -176,6 +177,11 @@ class Engine:
             concrete = convert_variables_to_constants_v2(concrete)
         self._functions[columns] = concrete
         return found[0]
+
+    def _check_groups(self, classes: int) -> None:
+        for index in (index for group in self._groups for index in group):
+            if not 0 <= index < classes:
+                raise UnknownClassError(index, classes)
 
     def _checked(self, images: Any, targets: Any) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         images, targets = np.asarray(images), np.asarray(targets)
@@ -225,7 +231,7 @@ def load_engine(
         groups: groups of class indexes that targets of -10 and below refer to.
 
     Raises:
-        ModelError: the file is missing or no classifier, or a method or layer is unknown.
+        ModelError: the file is missing or no classifier, or a method, layer or class is unknown.
     """
     unknown = [method for method in methods if method not in METHODS]
     if unknown:

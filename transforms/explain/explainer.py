@@ -120,7 +120,9 @@ class Explainer:
         try:
             image = decode(example.image)
         except RecordError as error:
-            return DeadLetter("explain", example.source, example.example_id, error.reason, error.message)
+            return DeadLetter(
+                "explain", example.source, example.example_id, error.reason, error.message, example.position
+            )
         views = {}
         for key in self._views:
             (height, width), how = key

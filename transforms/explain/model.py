@@ -52,11 +52,7 @@ def load_model(path: str) -> keras.Model:
     Raises:
         ModelError: there is no such file, it is not a Keras model, or loading it would run code.
     """
-    file = Path(path)
-    if not file.exists():
-        raise ModelError(f"model file {path!r} does not exist")
-    if file.is_dir() or not zipfile.is_zipfile(path):
-        raise ModelError(f"{path!r} is not a Keras model; give the .keras file that model.save() writes")
+    check_file(path)
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the file makes it stumble over
@@ -66,8 +62,26 @@ def load_model(path: str) -> keras.Model:
     return model
 
 
+def check_file(path: str) -> None:
+    """Refuses what can be no `.keras` file.
+
+    Raises:
+        ModelError: there is no such file, or it is no zip archive, as a `.keras` file is.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise ModelError(f"model file {path!r} does not exist")
+    if file.is_dir() or not zipfile.is_zipfile(path):
+        raise ModelError(f"{path!r} is not a Keras model; give the .keras file that model.save() writes")
+
+
 def content_hash(path: str) -> str:
-    """SHA-256 of the model file, as hexadecimal text."""
+    """SHA-256 of the model file, as hexadecimal text.
+
+    Raises:
+        ModelError: there is no such file.
+    """
+    check_file(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,27 +1,9 @@
-"""Which groups a score belongs to, and the summary row of a group's tally."""
+"""The summary row of a group's tally."""
 
-from collections.abc import Iterator
-
+from transforms.judge.groups import group_name
 from transforms.judge.statistics import STATUSES, Tally, mean_bounds, wilson_interval
-from transforms.records import Group, Score, Summary
+from transforms.records import Group, Summary
 from transforms.regions import REGIONS
-
-
-def groups_of(score: Score) -> Iterator[Group]:
-    """The groups that a score counts in: its model, its class, and its slices with and without the class.
-
-    Only scores of the rule `annotated` are summarised: verdicts are about annotated classes.
-    """
-    if score.target_rule != "annotated":
-        return
-    of_model = (score.model, score.method, score.target_layer)
-    yield Group(*of_model, "model", None, None, None)
-    if score.target_name is not None:
-        yield Group(*of_model, "class", score.target_name, None, None)
-    for entry in score.slices:
-        yield Group(*of_model, "slice", None, entry.key, entry.value)
-        if score.target_name is not None:
-            yield Group(*of_model, "slice", score.target_name, entry.key, entry.value)
 
 
 def summarise(group: Group, tally: Tally) -> Summary:
@@ -36,7 +18,7 @@ def summarise(group: Group, tally: Tally) -> Summary:
         method=group.method,
         target_layer=group.target_layer,
         group_kind=group.kind,
-        group_name=group.name,
+        group_name=group_name(group),
         class_name=group.class_name,
         slice_key=group.slice_key,
         slice_value=group.slice_value,

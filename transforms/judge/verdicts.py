@@ -11,6 +11,7 @@ import math
 import statistics as averages
 from collections.abc import Mapping, Sequence
 
+from transforms.judge.groups import group_name
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.slices import judge_slices
 from transforms.judge.statistics import (
@@ -39,7 +40,7 @@ def judge_model(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> list
     Returns:
         A finding for the model, then for each class, then for each slice within a class, sorted by name.
     """
-    ordered = sorted(tallies, key=lambda group: (group.name, repr(group)))
+    ordered = sorted(tallies, key=lambda group: (group_name(group), repr(group)))
     of_kind = {
         kind: {group: tallies[group] for group in ordered if group.kind == kind}
         for kind in ("model", "class", "slice")
@@ -139,7 +140,7 @@ def finding(
         finding_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
         model=group.model,
         group_kind=group.kind,
-        group_name=group.name,
+        group_name=group_name(group),
         class_name=group.class_name,
         slice_key=group.slice_key,
         slice_value=group.slice_value,

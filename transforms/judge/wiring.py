@@ -6,9 +6,10 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.judge.groups import groups_of
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
-from transforms.judge.summaries import groups_of, summarise
+from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
 from transforms.records import Finding, Group, Score, Summary
 

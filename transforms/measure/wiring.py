@@ -9,7 +9,7 @@ import numpy as np
 
 from transforms.geometry import View
 from transforms.measure.localization import Measures, lay_out, measure, status_of
-from transforms.records import Explanation, Score
+from transforms.records import DeadLetter, Explanation, Score
 
 
 class MeasureLocalization(beam.PTransform):  # type: ignore[misc]
@@ -25,20 +25,24 @@ _UNMEASURED: dict[str, Any] = {field.name: None for field in dataclasses.fields(
 
 @dataclasses.dataclass
 class DropDuplicates(beam.PTransform):  # type: ignore[misc]
-    """Score -> Score, without those of records that duplicate an earlier one.
+    """Score -> Score, or DeadLetter -> DeadLetter, without those of records that duplicate an earlier one.
 
     Attributes:
         keys: PCollection of (example_id, source, position) of the duplicates; few, a side input.
+        kind: the class of the elements.
     """
 
     keys: Any
+    kind: type = Score
 
-    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[Score]:
+    def expand(self, rows: beam.PCollection[Any]) -> beam.PCollection[Any]:
         marked = self.keys | "Mark" >> beam.Map(lambda key: (key, True))
-        return scores | "Drop" >> beam.Filter(_is_first, beam.pvalue.AsDict(marked)).with_output_types(Score)
+        return rows | "Drop" >> beam.Filter(_is_first, beam.pvalue.AsDict(marked)).with_output_types(
+            self.kind
+        )
 
 
-def _is_first(row: Score, duplicates: Mapping[tuple[str, str, int], bool]) -> bool:
+def _is_first(row: Score | DeadLetter, duplicates: Mapping[tuple[str, str, int], bool]) -> bool:
     return (row.example_id, row.source, row.position) not in duplicates
 
 

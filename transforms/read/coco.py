@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal
 import pydantic
 
 from transforms.errors import DataError, RecordError
-from transforms.read.common import Bad, Source, checked_box, image_path
+from transforms.read.common import Bad, Source, checked_box, clean, image_path
 from transforms.read.settings import ImagesApart
 from transforms.records import Example, Slice
 
@@ -32,20 +32,21 @@ def read(file: BinaryIO, source: Source, settings: CocoSettings) -> Iterator[Exa
         DataError: the file is not COCO JSON.
     """
     document = _document(file, source.path)
-    names = {category["id"]: str(category["name"]) for category in document["categories"]}
-    of_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    names = {_text(category["id"]): clean(str(category["name"])) for category in document["categories"]}
+    of_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document["annotations"]:
-        of_image[annotation.get("image_id")].append(annotation)
+        of_image[_text(annotation.get("image_id"))].append(annotation)
     images = document["images"]
     for position, image in enumerate(images):
         part = f"{source.shard}-{position // _IMAGES_A_PART:05d}"
         # Not popped: an image listed twice keeps its boxes both times, and is a duplicate.
-        annotations = of_image.get(image.get("id"), [])
+        annotations = of_image.get(_text(image.get("id")), [])
         try:
             yield _example(image, annotations, names, position, part, source, settings)
         except RecordError as error:
-            yield Bad(position, image.get("file_name"), error)
-    listed = {image.get("id") for image in images}
+            file_name = image.get("file_name")
+            yield Bad(position, clean(file_name) if isinstance(file_name, str) else None, error)
+    listed = {_text(image["id"]) for image in images if _is_id(image.get("id"))}
     for image_id, annotations in of_image.items():
         if image_id not in listed:
             for annotation in annotations:
@@ -58,14 +59,14 @@ def read(file: BinaryIO, source: Source, settings: CocoSettings) -> Iterator[Exa
 def _document(file: BinaryIO, path: str) -> dict[str, list[dict[str, Any]]]:
     try:
         document = json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path!r} is not COCO JSON: {error}") from error
     wanted = ("images", "annotations", "categories")
     if not isinstance(document, dict) or not all(_is_list_of_dicts(document.get(key)) for key in wanted):
         raise DataError(
             f"{path!r} is not COCO JSON: it needs the lists 'images', 'annotations' and 'categories'"
         )
-    if not all("id" in category and "name" in category for category in document["categories"]):
+    if not all(_is_id(category.get("id")) and "name" in category for category in document["categories"]):
         raise DataError(f"{path!r} is not COCO JSON: every category needs 'id' and 'name'")
     return document
 
@@ -77,7 +78,7 @@ def _is_list_of_dicts(value: Any) -> bool:
 def _example(
     image: dict[str, Any],
     annotations: Sequence[dict[str, Any]],
-    names: dict[Any, str],
+    names: dict[str, str],
     position: int,
     part: str,
     source: Source,
@@ -86,18 +87,23 @@ def _example(
     file_name = image.get("file_name")
     if not isinstance(file_name, str) or not file_name:
         raise RecordError("malformed_record", f"image entry {position} has no 'file_name'")
+    if not _is_id(image.get("id")):
+        raise RecordError("malformed_record", f"image entry {position} has no 'id'")
     boxes, labels = [], []
     for annotation in annotations:
-        category = annotation.get("category_id")
+        category = _text(annotation.get("category_id"))
         if category not in names:
             raise RecordError("malformed_record", f"category_id {category} is not in the list of categories")
         if "bbox" not in annotation:
             labels.append(names[category])
             continue
+        bbox = annotation["bbox"]
         try:
-            x, y, width, height = (float(number) for number in annotation["bbox"])
-        except (TypeError, ValueError) as error:
-            message = f"bbox {annotation['bbox']!r} is not four numbers [x, y, width, height]"
+            if isinstance(bbox, str):
+                raise TypeError("text is no list of numbers")
+            x, y, width, height = (float(number) for number in bbox)
+        except (TypeError, ValueError, OverflowError) as error:
+            message = f"bbox {bbox!r} is not four numbers [x, y, width, height]"
             raise RecordError("malformed_record", message) from error
         boxes.append(checked_box(names[category], x, y, x + width, y + height))
     return Example(
@@ -114,5 +120,10 @@ def _example(
     )
 
 
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (int, str))
+
+
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    """A JSON value as text, by which it can be compared and shown."""
+    return clean(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -33,12 +33,19 @@ class Source:
     slices: Sequence[str]
 
 
+def clean(text: str) -> str:
+    """Text with `?` for what UTF-8 cannot write, such as half of a surrogate pair that JSON lets through."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def image_path(folder: str, file_name: str) -> str:
     """Path of the image that an annotation names.
 
     Raises:
-        RecordError: `unsafe_path`, the name leads out of the folder.
+        RecordError: `unsafe_path`, the name leads out of the folder, or no file can have it.
     """
+    if "\0" in file_name or clean(file_name) != file_name:
+        raise RecordError("unsafe_path", f"no file can have the image name {file_name!a}")
     if posixpath.isabs(file_name) or ".." in file_name.replace("\\", "/").split("/"):
         raise RecordError("unsafe_path", f"image name {file_name!r} leads out of the images folder")
     return posixpath.join(folder, file_name)
@@ -51,7 +58,7 @@ def checked_box(name: str, xmin: float, ymin: float, xmax: float, ymax: float) -
         RecordError: `malformed_record`, an edge is not a finite number.
     """
     edges = (xmin, ymin, xmax, ymax)
-    if not all(math.isfinite(edge) for edge in edges):
+    if not all(isinstance(edge, (int, float)) and math.isfinite(edge) for edge in edges):
         raise RecordError(
             "malformed_record", f"box of {name!r} has edges {list(edges)}, which are not finite"
         )

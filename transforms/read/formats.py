@@ -22,18 +22,16 @@ class Format:
         read: reads one open file into examples; raises DataError where the file is of another format.
         holds_images: whether the records hold the image bytes, or only name image files.
         files_a_shard: how many files make a shard; more than one where a file is one small record.
-        sniffed: how many files are tried before a run starts, until one turns out to be of this format.
     """
 
     settings: type[DataSettings]
     read: Callable[[BinaryIO, Source, Any], Iterator[Example | Bad]]
     holds_images: bool
     files_a_shard: int = 1
-    sniffed: int = 1
 
 
 FORMATS: dict[str, Format] = {
     "coco": Format(coco.CocoSettings, coco.read, holds_images=False),
     "tfrecord": Format(tfrecord.TFRecordSettings, tfrecord.read, holds_images=True),
-    "voc": Format(voc.VocSettings, voc.read, holds_images=False, files_a_shard=500, sniffed=20),
+    "voc": Format(voc.VocSettings, voc.read, holds_images=False, files_a_shard=500),
 }

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, BinaryIO, Literal
 
 import google_crc32c
+import numpy as np
 import pydantic
 
 from transforms.errors import DataError, RecordError
@@ -90,10 +91,15 @@ class _Records:
     def __init__(self, file: BinaryIO, path: str) -> None:
         start = file.read(_LENGTH_BYTES + _CRC_BYTES)
         file.seek(0)
-        if start and not _is_header(start):
-            if not start.startswith(_GZIP_MAGIC):
-                raise DataError(f"{path!r} is not a TFRecord file: it does not begin with a record header")
+        if start.startswith(_GZIP_MAGIC) and not _is_header(start):
             file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+            try:
+                start = file.read(_LENGTH_BYTES + _CRC_BYTES)
+                file.seek(0)
+            except (EOFError, OSError, zlib.error) as error:
+                raise DataError(f"{path!r} is neither a TFRecord file nor a gzip one: {error}") from error
+        if start and not _is_header(start):
+            raise DataError(f"{path!r} is not a TFRecord file: it does not begin with a record header")
         self._file = file
         self._at = 0
 
@@ -153,7 +159,7 @@ def _example(features: Mapping[str, Sequence[Any]], position: int, source: Sourc
     names = _first_of(features, keys.name)
     labels = [_text(value) for value in _first_of(features, keys.image_name)]
     boxes = _boxes(features, keys, [_text(name) for name in names], labels)
-    ids = [_text(value) for value in _first_of(features, keys.id)]
+    ids = [_text(value) for value in _first_of(features, keys.id) if value != b""]
     return Example(
         example_id=ids[0] if ids else hashlib.sha256(image[0]).hexdigest()[:32],
         source=source.path,
@@ -195,4 +201,7 @@ def _first_of(features: Mapping[str, Sequence[Any]], keys: Sequence[str]) -> Seq
 
 
 def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    # A float feature is a float32; as one it reads 0.1, and not 0.10000000149011612.
+    return str(np.float32(value) if isinstance(value, float) else value)

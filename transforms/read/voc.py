@@ -16,6 +16,14 @@ from transforms.read.common import Bad, Source, checked_box, image_path
 from transforms.read.settings import ImagesApart
 from transforms.records import Box, Example, Slice
 
+# What the parser raises: broken XML, forbidden entities, bytes or encodings that are none.
+_UNREADABLE = (
+    defusedxml.ElementTree.ParseError,
+    defusedxml.DefusedXmlException,
+    ValueError,
+    LookupError,
+)
+
 
 class VocSettings(ImagesApart):
     """`data` for PASCAL VOC."""
@@ -25,16 +33,24 @@ class VocSettings(ImagesApart):
 
 def read(file: BinaryIO, source: Source, settings: VocSettings) -> Iterator[Example | Bad]:
     """Reads one XML file: one example, or one bad record."""
+    file_name = None
     try:
-        yield _example(_root(file), source, settings)
+        root = _root(file)
+        file_name = (root.findtext("filename") or "").strip() or None
+        yield _example(root, file_name, source, settings)
     except RecordError as error:
-        yield Bad(0, None, error)
+        yield Bad(0, file_name, error)
 
 
 def _root(file: BinaryIO) -> Any:
     try:
         root = defusedxml.ElementTree.parse(file).getroot()
-    except (defusedxml.ElementTree.ParseError, defusedxml.DefusedXmlException, ValueError) as error:
+    except (
+        defusedxml.ElementTree.ParseError,
+        defusedxml.DefusedXmlException,
+        ValueError,
+        LookupError,
+    ) as error:
         raise RecordError("malformed_record", f"not XML that can be read safely: {error}") from error
     if root is None or root.tag != "annotation":
         found = "nothing" if root is None else f"<{root.tag}>"
@@ -42,8 +58,7 @@ def _root(file: BinaryIO) -> Any:
     return root
 
 
-def _example(root: Any, source: Source, settings: VocSettings) -> Example:
-    file_name = (root.findtext("filename") or "").strip()
+def _example(root: Any, file_name: str | None, source: Source, settings: VocSettings) -> Example:
     if not file_name:
         raise RecordError("malformed_record", "there is no <filename>")
     texts = [(key, (root.findtext(key) or "").strip()) for key in source.slices]
@@ -63,6 +78,8 @@ def _example(root: Any, source: Source, settings: VocSettings) -> Example:
 
 def _box(element: Any) -> Box:
     name = (element.findtext("name") or "").strip()
+    if not name:
+        raise RecordError("malformed_record", "an <object> has no <name>")
     edges = [element.findtext(f"bndbox/{edge}") for edge in ("xmin", "ymin", "xmax", "ymax")]
     try:
         xmin, ymin, xmax, ymax = (float(edge) for edge in edges)

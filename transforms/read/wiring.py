@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import DataError, RecordError
@@ -21,6 +21,9 @@ from transforms.read.common import Bad, Source
 from transforms.read.formats import FORMATS
 from transforms.read.settings import DataSettings, ImagesWithin
 from transforms.records import DeadLetter, Example, Shard
+
+# Where a file is one record, so many are tried: the first may be the one that is broken.
+_SNIFFED_RECORDS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,10 @@ def list_shards(settings: DataSettings) -> Listing:
     patterns = getattr(settings, key)
     found: dict[str, int] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matched = FileSystems.match([pattern])[0].metadata_list
+        try:
+            matched = FileSystems.match([pattern])[0].metadata_list
+        except (ValueError, BeamIOError) as error:
+            raise DataError(f"data.{key}: {pattern!r} cannot be listed: {error}") from error
         if not matched:
             raise DataError(f"data.{key}: {pattern!r} matches no file")
         found.update((file.path, file.size_in_bytes) for file in matched)
@@ -57,13 +63,13 @@ def list_shards(settings: DataSettings) -> Listing:
     shards = []
     for first in range(0, len(paths), step):
         label = "" if step > 1 else "-" + re.sub(r"[^A-Za-z0-9._-]", "_", posixpath.basename(paths[first]))
-        shards.append(Shard(f"{first // step:05d}{label}", paths[first : first + step], first))
+        shards.append(Shard(f"{first // step:05d}{label}", paths[first : first + step]))
     return Listing(shards, files)
 
 
 def first_records(listing: Listing) -> Listing:
     """The same files as one shard, so that the first records are the same ones every time."""
-    return Listing([Shard("00000-first", [path for path, _ in listing.files], 0)], listing.files)
+    return Listing([Shard("00000-first", [path for path, _ in listing.files])], listing.files)
 
 
 @dataclasses.dataclass
@@ -140,16 +146,23 @@ class _ReadShard(beam.DoFn):  # type: ignore[misc]
 
     def _records(self, shard: Shard) -> Iterator[Any]:
         for path in shard.paths:
-            for record in _read(Source(path, shard.name, self._slices), self._settings):
-                yield _dead(path, record) if isinstance(record, Bad) else record
+            try:
+                for record in _read(Source(path, shard.name, self._slices), self._settings):
+                    yield _dead(path, record) if isinstance(record, Bad) else record
+            except DataError as error:
+                # The first file was of the format when the run was planned; this one is not.
+                yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
+
+
+_BUT_IMAGE = [field.name for field in dataclasses.fields(Example) if field.name != "image"]
 
 
 class _LoadImage(beam.DoFn):  # type: ignore[misc]
     def process(self, example: Example) -> Iterator[Any]:
         try:
             with FileSystems.open(example.image_path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                yield dataclasses.replace(example, image=file.read())
-        except OSError:
+                yield Example(**{name: getattr(example, name) for name in _BUT_IMAGE}, image=file.read())
+        except (OSError, ValueError):
             error = RecordError("missing_image", f"image file {example.image_path!r} cannot be read")
             yield _dead(example.source, Bad(example.position, example.example_id, error))
 
@@ -161,7 +174,7 @@ def _read(source: Source, settings: DataSettings) -> Iterator[Example | Bad]:
 
 def _dead(path: str, bad: Bad) -> Any:
     message = f"record {bad.position}: {bad.error.message}"
-    letter = DeadLetter("read", path, bad.example_id, bad.error.reason, message)
+    letter = DeadLetter("read", path, bad.example_id, bad.error.reason, message, bad.position)
     return beam.pvalue.TaggedOutput("dead_letters", letter)
 
 
@@ -177,7 +190,7 @@ def _all_but_first(item: tuple[str, Iterable[tuple[str, int]]]) -> Iterator[tupl
 
 def _duplicate(example_id: str, source: str, position: int) -> DeadLetter:
     message = f"record {position}: an earlier record has the same id"
-    return DeadLetter("read", source, example_id, "duplicate_id", message)
+    return DeadLetter("read", source, example_id, "duplicate_id", message, position)
 
 
 def _format(settings: DataSettings) -> str:
@@ -185,18 +198,21 @@ def _format(settings: DataSettings) -> str:
 
 
 def _sniff(paths: Sequence[str], settings: DataSettings) -> None:
-    """Reads the beginning of the first files, until one has a record of the format.
+    """Reads the beginning of the data, to see whether it is of the format at all.
 
     Raises:
-        DataError: none of the first files has.
+        DataError: the first file is not; or, where a file is one record, none of the first files is.
     """
     name = _format(settings)
-    first_error = None
-    for path in paths[: FORMATS[name].sniffed]:
-        for record in _read(Source(path, "", ()), settings):
-            if not isinstance(record, Bad):
-                return
-            first_error = first_error or f"{path!r} is not of format {name!r}: {record.error.message}"
-            break
-    if first_error and FORMATS[name].sniffed > 1:
-        raise DataError(first_error)
+    one_record_a_file = FORMATS[name].files_a_shard > 1
+    problems = []
+    for path in paths[: _SNIFFED_RECORDS if one_record_a_file else 1]:
+        try:
+            record = next(_read(Source(path, "", ()), settings), None)
+        except OSError as error:
+            raise DataError(f"{path!r} cannot be read: {error}") from error
+        if not isinstance(record, Bad):
+            return
+        problems.append(f"{path!r} is not of format {name!r}: {record.error.message}")
+    if problems and one_record_a_file:
+        raise DataError(problems[0])

@@ -117,12 +117,12 @@ def _failure(records: int, dead: Mapping[str, int], max_bad_fraction: float) -> 
     if not records:
         return "no record was read"
     total = sum(dead.values())
-    if total <= max_bad_fraction * records:
+    if total / records <= max_bad_fraction:
         return None
     reasons = ", ".join(f"{count} {reason}" for reason, count in dead.items())
     return (
-        f"{total} of {records} records are dead letters ({reasons}): {total / records:.1%} is more than "
-        f"max_bad_fraction, {max_bad_fraction:.1%}; see the table dead_letters"
+        f"{total} of {records} records are dead letters ({reasons}): {total / records:.4g} is more than "
+        f"max_bad_fraction, {max_bad_fraction:g}; see the table dead_letters"
     )
 
 

@@ -106,7 +106,7 @@ TABLES: dict[str, pa.Schema] = {
         ("region", pa.string()),
         ("region_share", pa.float64()),
         ("co_occurring_class", pa.string()),
-        ("exemplars", pa.list_(pa.string())),
+        ("exemplars", pa.list_(pa.binary())),
         ("message", pa.string()),
         required=("finding_id", "model", "group_kind", "group_name", "verdict", "n", "message"),
     ),
@@ -125,7 +125,7 @@ SORTED_BY = {
     "scores": ("example_id", "model", "target_rule", "target_class", "target_name", "method"),
     "summaries": ("model", "method", "target_layer", "group_kind", "group_name"),
     "findings": ("model", "group_kind", "group_name"),
-    "dead_letters": ("stage", "source", "error", "message"),
+    "dead_letters": ("stage", "source", "example_id", "error", "message"),
 }
 
 
