@@ -152,6 +152,9 @@ def _schema(_: argparse.Namespace, __: Sequence[str]) -> int:
 def _demo(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     with _quiet_imports():
         from demo.run import run_demo
+        from transforms.explain.engine import devices
+
+        devices()
     return DONE if run_demo(Path(arguments.folder)) else RUN_FAILED
 
 

@@ -1,6 +1,7 @@
 """What a person sees on the terminal: plans, inspections, and the summary at the end of a run."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import rich.console
@@ -108,7 +109,7 @@ def last_line(manifest: Mapping[str, Any]) -> str:
         f"Audit {manifest['name']} complete: {_counted(suspects, 'suspect')} among "
         f"{_counted(judged, 'class', 'classes')} ({insufficient} insufficient), "
         f"{manifest['records']:,} records at {manifest['images_per_second']:,.1f}/s; "
-        f"run {manifest['run_id']} in {manifest['config']['output']}"
+        f"run {manifest['run_id']} in {_short(manifest['config']['output'])}"
     )
 
 
@@ -138,6 +139,12 @@ def _notes(manifest: Mapping[str, Any]) -> list[str]:
 
 def _what(row: Mapping[str, Any]) -> str:
     return "" if row["group_kind"] == "model" else f"{row['group_name']}: "
+
+
+def _short(path: str) -> str:
+    """A path below the working directory without it, any other as it is."""
+    local = Path(path)
+    return str(local.relative_to(Path.cwd())) if local.is_relative_to(Path.cwd()) else path
 
 
 def _number(value: float | None) -> str:

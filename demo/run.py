@@ -1,0 +1,101 @@
+"""The demo: plant a shortcut, train an honest and a biased model, audit both, see who is flagged and why."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import rich.console
+import rich.progress
+import yaml
+
+from demo.dataset import write_audit_set
+from demo.train import EPOCHS, train_models
+from demo.world import TAG_CORNER, TAGGED_CLASS
+from pipeline.cli import DONE, main
+from transforms.regions import REGIONS
+
+
+def run_demo(folder: Path) -> bool:
+    """Runs the demo in a folder.
+
+    Args:
+        folder: where data, models and the audit go; made if missing.
+
+    Returns:
+        Whether the audit found what was planted and nothing else: the biased model's tagged class is
+        suspect, with its heat in the tag's corner, and every other class of both models is unsuspected.
+    """
+    console = rich.console.Console(soft_wrap=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    console.print(
+        f"Drawing photos; most of class [b]{TAGGED_CLASS}[/b] get a tag in the {_words(TAG_CORNER)}."
+    )
+    write_audit_set(folder / "data")
+    _train(folder / "models")
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(_config(), sort_keys=False))
+    console.print(f"Auditing both: gradcam-audit run {config}")
+    if main(["run", str(config)]) != DONE:
+        return False
+    newest = max((folder / "audits/runs").iterdir(), key=lambda run: (run / "manifest.json").stat().st_mtime)
+    found_it = _right_reason(folder / "audits", newest.name, console)
+    outcome = "passed: the planted shortcut was found" if found_it else "FAILED: see the findings above"
+    console.print(f"Demo {outcome}; config, photos and models are in {folder}")
+    return found_it
+
+
+def _train(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    with rich.progress.Progress(transient=True) as bar:
+        task = bar.add_task("Training an honest and a biased model", total=2 * EPOCHS)
+        train_models(folder, on_epoch=lambda name, epoch, epochs: bar.advance(task))
+
+
+def _config() -> dict[str, object]:
+    return {
+        "name": "demo",
+        "data": {
+            "format": "coco",
+            "images": "data/images",
+            "annotations": "data/annotations.json",
+            "class_map": "data/class_map.json",
+        },
+        "models": [
+            {"name": name, "path": f"models/{name}.keras", "labels": "data/labels.txt"}
+            for name in ("honest", "biased")
+        ],
+        "slices": ["tag"],
+        "output": "audits",
+    }
+
+
+def _right_reason(output: Path, run_id: str, console: rich.console.Console) -> bool:
+    """Whether exactly the planted class is suspect, and its heat lies in the tag's corner."""
+
+    def rows(table: str) -> list[dict[str, object]]:
+        files = output.glob(f"{table}/run_date=*/run_id={run_id}/*.parquet")
+        return [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
+
+    verdicts = {
+        (row["model"], row["class_name"]): row["verdict"]
+        for row in rows("findings")
+        if row["group_kind"] == "class"
+    }
+    expected = {key: "suspect" if key == ("biased", TAGGED_CLASS) else "unsuspected" for key in verdicts}
+    corner = {
+        row["model"]: row["energy_by_region"][REGIONS.index(TAG_CORNER)]  # type: ignore[index]
+        for row in rows("summaries")
+        if (row["group_kind"], row["class_name"], row["method"]) == ("class", TAGGED_CLASS, "hirescam")
+    }
+    for model, share in corner.items():
+        console.print(
+            f"{model}: {share:.0%} of the heat of class {TAGGED_CLASS} lies in the {_words(TAG_CORNER)}"
+        )
+    return (
+        ("biased", TAGGED_CLASS) in verdicts
+        and verdicts == expected
+        and corner["biased"] > 2 * corner["honest"]
+    )
+
+
+def _words(region: str) -> str:
+    return region.replace("_", " ") + " corner"
