@@ -45,7 +45,8 @@ def run_demo(folder: Path) -> bool:
 
 def _train(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    with rich.progress.Progress(transient=True) as bar:
+    console = rich.console.Console(stderr=True)
+    with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Training an honest and a biased model", total=2 * EPOCHS)
         train_models(folder, on_epoch=lambda name, epoch, epochs: bar.advance(task))
 

@@ -222,7 +222,7 @@ def test_a_run_ends_with_one_clear_line(folder: Path, capsys: pytest.CaptureFixt
     assert "" == err
     assert (
         "Audit test complete: 0 suspects among 2 classes (2 insufficient), 4 records at "
-        f"{found['images_per_second']:,.1f}/s; run r1 in {folder}/elsewhere"
+        f"{found['images_per_second']:,.1f}/s; run r1 in elsewhere"
     ) == out.splitlines()[-1]
     assert (True, 4, 8) == (found["complete"], found["records"], found["rows"]["scores"])
     run = {f"elsewhere/runs/r1/{name}" for name in ("started.json", "config.yaml", "manifest.json")}

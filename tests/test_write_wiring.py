@@ -126,7 +126,8 @@ def test_rows_come_back_from_their_parts(tmp_path: Path) -> None:
     write(run, scores=make_scores({"a": 2, "b": 1}), dead_letters=[LETTER])
 
     assert ["a 0", "a 1", "b 0"] == sorted(row["example_id"] for row in read_rows(run, "scores"))
-    assert [dataclasses.asdict(LETTER)] == read_rows(run, "dead_letters")
+    columns = {name: value for name, value in vars(LETTER).items() if name != "position"}
+    assert [columns] == read_rows(run, "dead_letters")
 
 
 def test_a_table_without_rows_has_one_file_with_its_columns(tmp_path: Path) -> None:
