@@ -16,7 +16,7 @@ Interpolation = Literal[
     "tf_bilinear",
 ]
 TargetRule = Literal["annotated", "predicted", "runner_up"]
-Method = Literal["gradcam", "hirescam"]
+Method = Literal["gradcam", "gradcam++", "hirescam", "xgradcam", "layercam", "eigencam"]
 
 
 class Preprocess(Settings):
