@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser(
         "inspect", help="show what would be explained in a model", allow_abbrev=False
     )
-    inspect.add_argument("model", metavar="MODEL", help="a .keras file")
+    inspect.add_argument("model", metavar="MODEL", help="a .keras or .h5 file, or a SavedModel folder")
     inspect.add_argument("--json", action="store_true", help="print JSON with every candidate layer")
     inspect.add_argument(
         "--size", nargs=2, type=_positive, metavar=("H", "W"), help="input size, for models that take any"

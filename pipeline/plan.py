@@ -23,7 +23,7 @@ from pipeline.config import Config, yaml_problem
 from transforms.errors import ConfigError, DataError, ModelError, UnknownClassError, UsageError
 from transforms.explain.engine import devices
 from transforms.explain.explainer import ModelSpec, engine_of
-from transforms.explain.model import content_hash
+from transforms.explain.loading import content_hash
 from transforms.explain.targets import ClassMap
 from transforms.read.wiring import Listing, first_records, list_shards
 from transforms.records import Group

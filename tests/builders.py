@@ -173,7 +173,7 @@ def save_model(
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     inputs = layers.Input((size, size, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(inputs)
     x = layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False, name="first")(x)
     x = layers.BatchNormalization(name="norm")(x)
     x = layers.ReLU(name="middle")(x)

@@ -158,9 +158,10 @@ def test_a_model_file_that_does_not_exist(folder: Path) -> None:
 def test_a_file_that_is_not_a_model(folder: Path, kind: str) -> None:
     path = folder / "m.keras"
     path.mkdir() if kind == "folder" else path.write_text("" if kind == "empty" else "weights")
-    expected = f"'{path}' is not a Keras model; give the .keras file that model.save() writes"
+    no_model = "is no model: neither a .keras nor an .h5 file, nor a SavedModel folder"
+    expected = "is a folder without saved_model.pb, so no SavedModel" if kind == "folder" else no_model
 
-    assert f"models[0] (m): {expected}" == refusal(ModelError, folder, path)
+    assert f"models[0] (m): '{path}' {expected}" == refusal(ModelError, folder, path)
 
 
 def test_a_zip_that_is_not_a_model(folder: Path) -> None:

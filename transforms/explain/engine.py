@@ -18,6 +18,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from transforms.errors import ModelError, UnknownClassError
 from transforms.explain import model as models
+from transforms.explain.loading import Classifier, load_classifier
 from transforms.explain.methods import METHODS
 from transforms.explain.settings import Preprocess
 from transforms.explain.targets import FIRST_GROUP, NO_TARGET, PREDICTED, RUNNER_UP
@@ -62,7 +63,7 @@ class Engine:
 
     def __init__(
         self,
-        model: Any,
+        classifier: Classifier,
         *,
         methods: Sequence[str],
         target_layer: str,
@@ -70,7 +71,7 @@ class Engine:
         preprocess: Preprocess,
         groups: Sequence[Sequence[int]],
     ) -> None:
-        self._model = model
+        self._classifier = classifier
         self._preprocess = preprocess
         self._groups = [list(group) for group in groups]
         self._requested_layer = target_layer
@@ -78,7 +79,7 @@ class Engine:
         self._lock = threading.Lock()
         self.methods = tuple(methods)
         self.batch_size = batch_size
-        self.input_size = models.input_size(model, preprocess.size)
+        self.input_size = models.input_size(classifier, preprocess.size)
         anatomy = self._trace(columns=1)
         self.map_size: tuple[int, int] = tuple(anatomy.cut.shape[1:3])
         self.classes = int(anatomy.logits.shape[1])
@@ -150,7 +151,7 @@ class Engine:
 
         def explain(images: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
             anatomy = models.dissect(
-                self._model, _normalised(images, self._preprocess), self._requested_layer
+                self._classifier, _normalised(images, self._preprocess), self._requested_layer
             )
             found.append(anatomy)
             self._check_groups(int(anatomy.logits.shape[1]))
@@ -172,8 +173,7 @@ class Engine:
             tf.TensorSpec((self.batch_size, height, width, 3), tf.uint8),
             tf.TensorSpec((self.batch_size, columns), tf.int32),
         )
-        weights = sum(v.shape.num_elements() * v.dtype.size for v in concrete.variables)
-        if weights <= _MAX_FROZEN_BYTES:
+        if self._classifier.weight_bytes <= _MAX_FROZEN_BYTES:
             concrete = convert_variables_to_constants_v2(concrete)
         self._functions[columns] = concrete
         return found[0]
@@ -221,7 +221,7 @@ def load_engine(
     """Loads a classifier and compiles its explanation.
 
     Args:
-        path: a `.keras` file.
+        path: a `.keras` or `.h5` file, or a SavedModel folder.
         methods: names from `transforms.explain.methods.METHODS`.
         target_layer: `auto` finds the last feature map before the head; or the name of a Keras layer.
         batch_size: images in one pass.
@@ -240,7 +240,7 @@ def load_engine(
         {"auto_mixed_precision_onednn_bfloat16": precision == "bfloat16"}
     )
     return Engine(
-        models.load_model(path),
+        load_classifier(path),
         methods=methods,
         target_layer=target_layer,
         batch_size=batch_size,

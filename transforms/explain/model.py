@@ -1,23 +1,18 @@
-"""Load a classifier, and find its logits and its cut in the traced graph.
+"""Find a classifier's logits and its cut in the traced graph.
 
 The model is never edited and no layer name is needed: the trace is walked backwards, from the output
 past Softmax or Sigmoid to the logits, and from the logits to the cut, the last tensor of shape
 (N, h, w, C) with h * w > 1 that depends on the image.
 """
 
-import contextlib
 import dataclasses
-import hashlib
 import math
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
 from transforms.errors import ModelError, did_you_mean
+from transforms.explain.loading import Classifier
 
 Head = Literal["softmax", "sigmoid", "linear"]
 
@@ -46,62 +41,22 @@ class Anatomy:
     candidates: dict[str, tuple[int, int, int]]
 
 
-def load_model(path: str) -> keras.Model:
-    """Loads a `.keras` file for inference.
-
-    Raises:
-        ModelError: there is no such file, it is not a Keras model, or loading it would run code.
-    """
-    check_file(path)
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the file makes it stumble over
-        raise ModelError(f"{path!r} cannot be loaded as a Keras model: {_first_line(error)}") from error
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"{path!r} holds a {type(model).__name__}, not a Keras model")
-    return model
-
-
-def check_file(path: str) -> None:
-    """Refuses what can be no `.keras` file.
-
-    Raises:
-        ModelError: there is no such file, or it is no zip archive, as a `.keras` file is.
-    """
-    file = Path(path)
-    if not file.exists():
-        raise ModelError(f"model file {path!r} does not exist")
-    if file.is_dir() or not zipfile.is_zipfile(path):
-        raise ModelError(f"{path!r} is not a Keras model; give the .keras file that model.save() writes")
-
-
-def content_hash(path: str) -> str:
-    """SHA-256 of the model file, as hexadecimal text.
-
-    Raises:
-        ModelError: there is no such file.
-    """
-    check_file(path)
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def input_size(model: keras.Model, size: tuple[int, int] | None) -> tuple[int, int]:
+def input_size(classifier: Classifier, size: tuple[int, int] | None) -> tuple[int, int]:
     """Height and width in pixels of the model's view.
 
     Raises:
         ModelError: the model does not take one RGB image, or the size is left open or contradicted.
     """
-    inputs = getattr(model, "inputs", None)
-    if inputs is None:
+    if classifier.input_shapes is None:
         if size is None:
             raise ModelError("the model does not say what it takes; set preprocess.size: [height, width]")
         return size
-    if len(inputs) != 1:
+    if len(classifier.input_shapes) != 1:
         raise ModelError(
-            f"the model takes {len(inputs)} inputs; one image input of shape (N, H, W, 3) is needed"
+            f"the model takes {len(classifier.input_shapes)} inputs; "
+            "one image input of shape (N, H, W, 3) is needed"
         )
-    shape = tuple(inputs[0].shape)
+    shape = classifier.input_shapes[0]
     if len(shape) != 4 or shape[3] != 3:
         raise ModelError(f"the model takes an input of shape {shape}; one of (N, H, W, 3) is needed")
     own = shape[1:3]
@@ -109,23 +64,23 @@ def input_size(model: keras.Model, size: tuple[int, int] | None) -> tuple[int, i
         raise ModelError(f"the model takes images of any size {shape}; set preprocess.size: [height, width]")
     if size is not None and any(o is not None and o != s for o, s in zip(own, size, strict=True)):
         raise ModelError(f"preprocess.size is {list(size)}, but the model takes {list(own)}")
-    height, width = size if size is not None else own
-    return int(height), int(width)
+    height, width = (int(side or 0) for side in (size or own))
+    return height, width
 
 
-def dissect(model: keras.Model, images: tf.Tensor, target_layer: str) -> Anatomy:
+def dissect(classifier: Classifier, images: tf.Tensor, target_layer: str) -> Anatomy:
     """Calls the model on a symbolic tensor and finds its parts; to be called inside a trace.
 
     Args:
-        model: the classifier.
+        classifier: the model.
         images: preprocessed images, float32 of shape (N, H, W, 3).
-        target_layer: `auto`, or the path of a layer such as `out_relu` or `backbone/out_relu`.
+        target_layer: `auto`, the path of a layer such as `out_relu` or `backbone/out_relu`, or
+            the name of a tensor in the trace such as `saved_model/relu/Relu:0`.
 
     Raises:
         ModelError: the model is not an image classifier, or has no such layer.
     """
-    with _recorded_outputs(model) as recorded:
-        output = model(images, training=False)
+    output, recorded = classifier.trace(images)
     predictions = _single_output(output)
     logits, head = _find_logits(predictions)
     if logits.shape.rank != 2:
@@ -137,7 +92,9 @@ def dissect(model: keras.Model, images: tf.Tensor, target_layer: str) -> Anatomy
     names: dict[str, str] = {}
     for path, tensor in recorded.items():
         names.setdefault(tensor.name, path)  # of layers with one output, the one that made it
-    candidates = {names[t.name]: tuple(t.shape[1:]) for t in maps if t.name in names}
+    # Layers where the model has any; a SavedModel has lost them, and its tensors have names.
+    named_maps = {names[t.name]: t for t in maps if t.name in names} if names else {t.name: t for t in maps}
+    candidates = {name: tuple(tensor.shape[1:]) for name, tensor in named_maps.items()}
     if target_layer == "auto":
         if not maps:
             raise ModelError("the model has no feature map of shape (N, h, w, C) with h * w > 1 to explain")
@@ -145,7 +102,7 @@ def dissect(model: keras.Model, images: tf.Tensor, target_layer: str) -> Anatomy
         if cut.op.type in _LOCAL_POOLING and _is_map(cut.op.inputs[0]):
             cut = cut.op.inputs[0]
     else:
-        cut = _named(target_layer, recorded, candidates)
+        cut = _named(target_layer, {**recorded, **{t.name: t for t in maps}, **named_maps}, maps, candidates)
     return Anatomy(cut, logits, head, names.get(cut.name, cut.name), candidates)
 
 
@@ -189,55 +146,24 @@ def _is_map(tensor: tf.Tensor) -> bool:
 
 
 def _named(
-    target_layer: str, recorded: dict[str, tf.Tensor], candidates: dict[str, tuple[int, int, int]]
+    target_layer: str,
+    tensors: dict[str, tf.Tensor],
+    maps: list[tf.Tensor],
+    candidates: dict[str, tuple[int, int, int]],
 ) -> tf.Tensor:
-    """The output of the layer of that path, or of the only layer whose path ends with it."""
-    ends = [path for path in recorded if path.rsplit("/", 1)[-1] == target_layer]
-    path = target_layer if target_layer in recorded else ends[0] if len(ends) == 1 else None
-    if path in candidates:
-        return recorded[path]
-    listed = ", ".join(f"{name} {shape[0]}x{shape[1]}x{shape[2]}" for name, shape in candidates.items())
-    if path is None:
+    """The tensor of that name, or of the only layer whose path ends with it; it must be one of `maps`."""
+    ends = [path for path in tensors if path.rsplit("/", 1)[-1] == target_layer]
+    name = target_layer if target_layer in tensors else ends[0] if len(ends) == 1 else None
+    listed = ", ".join(f"{path} {shape[0]}x{shape[1]}x{shape[2]}" for path, shape in candidates.items())
+    if name is None:
         hint = did_you_mean(target_layer, candidates)
         raise ModelError(
             f"target_layer {target_layer!r} is no layer of the model{hint}; candidates: {listed}"
         )
-    raise ModelError(
-        f"target_layer {target_layer!r} has output shape {tuple(recorded[path].shape)} and is no feature map "
-        f"on the way to the logits; candidates: {listed}"
-    )
-
-
-@contextlib.contextmanager
-def _recorded_outputs(model: keras.Model) -> Iterator[dict[str, tf.Tensor]]:
-    """Within the context, calls of the model record each inner layer's output under its path."""
-    recorded: dict[str, tf.Tensor] = {}
-    watched = dict(_paths(model, ""))
-    for path, layer in watched.items():
-        layer.call = _recording(layer.call, path, recorded)
-    try:
-        yield recorded
-    finally:
-        for layer in watched.values():
-            del layer.call  # uncovers the method of the class
-
-
-def _recording(call: Any, path: str, recorded: dict[str, tf.Tensor]) -> Any:
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        output = call(*args, **kwargs)
-        if isinstance(output, tf.Tensor):
-            recorded[path] = output
-        return output
-
-    return wrapped
-
-
-def _paths(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, keras.Layer]]:
-    for inner in layer._layers:  # `Model.layers` misses what a subclass keeps in plain attributes
-        path = prefix + inner.name
-        yield path, inner
-        yield from _paths(inner, path + "/")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+    found = tensors[name]
+    if not any(found is tensor for tensor in maps):
+        raise ModelError(
+            f"target_layer {target_layer!r} has output shape {tuple(found.shape)} and is no feature map "
+            f"on the way to the logits; candidates: {listed}"
+        )
+    return found

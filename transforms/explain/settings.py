@@ -68,7 +68,7 @@ class ModelSettings(Settings):
     name: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = (
         pydantic.Field(description="name of the model in every table; letters, digits, '.', '_' and '-'")
     )
-    path: str = pydantic.Field(description="a .keras file")
+    path: str = pydantic.Field(description="a .keras or .h5 file, or a SavedModel folder")
     labels: str | None = pydantic.Field(
         None, description="text file whose line i names class i; default: the index is the name"
     )
