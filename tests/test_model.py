@@ -110,8 +110,10 @@ def inputs_and_output(kind: str) -> keras.Model:
         other = keras.Input((16, 16, 3))
         return keras.Model([image, other], layers.Dense(2)(layers.Flatten()(image + other)))
     if kind == "two outputs":
-        flat = layers.Flatten()(image)
-        return keras.Model(image, [layers.Dense(2)(flat), layers.Dense(3)(flat)])
+        flat = layers.Flatten()(layers.Conv2D(2, 3)(image))
+        return keras.Model(image, [layers.Dense(2, name="small")(flat), layers.Dense(3, name="large")(flat)])
+    if kind == "one logit":
+        return keras.Model(image, layers.Dense(1, activation="sigmoid")(layers.Flatten()(image)))
     if kind == "any size":
         any_size = keras.Input((None, None, 3))
         return keras.Model(
@@ -127,7 +129,8 @@ def inputs_and_output(kind: str) -> keras.Model:
         ("grey", "the model takes an input of shape (None, 16, 16, 1); one of (N, H, W, 3) is needed"),
         ("tabular", "the model takes an input of shape (None, 5); one of (N, H, W, 3) is needed"),
         ("two inputs", "the model takes 2 inputs; one image input of shape (N, H, W, 3) is needed"),
-        ("two outputs", "the model has 2 outputs; one output of shape (N, classes) is needed"),
+        ("two outputs", "the model has 2 outputs: small (1, 2), large (1, 3); set output to one of them"),
+        ("one logit", "the model has a single logit; scores of two classes or more are needed"),
         (
             "any size",
             "the model takes images of any size (None, None, None, 3); set preprocess.size: [height, width]",
@@ -140,6 +143,19 @@ def test_what_is_no_image_classifier_is_refused(tmp_path: Path, kind: str, messa
         load_engine(str(tmp_path / "m.keras"), batch_size=1)
 
     assert message == str(caught.value)
+
+
+def test_one_of_several_outputs_is_chosen_by_name_or_index(tmp_path: Path) -> None:
+    inputs_and_output("two outputs").save(tmp_path / "m.keras")
+    path = str(tmp_path / "m.keras")
+
+    assert [2, 3, 3] == [load_engine(path, batch_size=1, output=output).classes for output in (0, 1, "large")]
+    for wrong, shown in (("huge", "'huge'"), (2, "2")):
+        with pytest.raises(ModelError) as caught:
+            load_engine(path, batch_size=1, output=wrong)
+
+        listed = "small (1, 2), large (1, 3)"
+        assert f"output {shown} is none of the model's outputs: {listed}" == str(caught.value)
 
 
 def test_a_size_that_contradicts_the_model_is_refused(tiny_model: Path) -> None:

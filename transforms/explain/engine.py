@@ -70,11 +70,13 @@ class Engine:
         batch_size: int,
         preprocess: Preprocess,
         groups: Sequence[Sequence[int]],
+        output: str | int | None = None,
     ) -> None:
         self._classifier = classifier
         self._preprocess = preprocess
         self._groups = [list(group) for group in groups]
         self._requested_layer = target_layer
+        self._output = output
         self._functions: dict[int, Any] = {}
         self._lock = threading.Lock()
         self.methods = tuple(methods)
@@ -151,7 +153,10 @@ class Engine:
 
         def explain(images: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
             anatomy = models.dissect(
-                self._classifier, _normalised(images, self._preprocess), self._requested_layer
+                self._classifier,
+                _normalised(images, self._preprocess),
+                self._requested_layer,
+                self._output,
             )
             found.append(anatomy)
             self._check_groups(int(anatomy.logits.shape[1]))
@@ -217,6 +222,7 @@ def load_engine(
     precision: str = "float32",
     preprocess: Preprocess | None = None,
     groups: Sequence[Sequence[int]] = (),
+    output: str | int | None = None,
 ) -> Engine:
     """Loads a classifier and compiles its explanation.
 
@@ -229,6 +235,7 @@ def load_engine(
             process: use one precision in one process.
         preprocess: what happens between uint8 RGB pixels and the model; None feeds float32 0..255.
         groups: groups of class indexes that targets of -10 and below refer to.
+        output: name or index of the output that holds the scores; needed where there are several.
 
     Raises:
         ModelError: the file is missing or no classifier, or a method, layer or class is unknown.
@@ -246,6 +253,7 @@ def load_engine(
         batch_size=batch_size,
         preprocess=preprocess or Preprocess(),
         groups=groups,
+        output=output,
     )
 
 

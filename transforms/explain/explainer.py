@@ -63,6 +63,7 @@ def shared_engine(
     target_layer: str,
     preprocess: Preprocess,
     groups: tuple[tuple[int, ...], ...],
+    output: str | int | None,
 ) -> Engine:
     """One engine a process for the same file and settings; `sha256` tells changed files apart."""
     return load_engine(
@@ -73,6 +74,7 @@ def shared_engine(
         precision=explain.precision,
         preprocess=preprocess,
         groups=groups,
+        output=output,
     )
 
 
@@ -83,9 +85,14 @@ def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
         ModelError: the file, its layer or its head does not fit.
     """
     settings = spec.settings
-    groups = tuple(spec.class_map.groups)
     return shared_engine(
-        settings.path, spec.sha256, explain, settings.target_layer, settings.preprocess, groups
+        settings.path,
+        spec.sha256,
+        explain,
+        settings.target_layer,
+        settings.preprocess,
+        tuple(spec.class_map.groups),
+        settings.output,
     )
 
 

@@ -28,11 +28,11 @@ class Classifier(Protocol):
     input_shapes: list[tuple[int | None, ...]] | None
     weight_bytes: int
 
-    def trace(self, images: tf.Tensor) -> tuple[Any, dict[str, tf.Tensor]]:
+    def trace(self, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """Calls the model on a symbolic tensor, inside a trace.
 
         Returns:
-            Its output, and the output of every layer by the layer's path.
+            Its outputs by name, in order, and the output of every layer by the layer's path.
         """
 
 
@@ -75,9 +75,14 @@ class _KerasModel:
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in _variables(model))
         self._model = model
 
-    def trace(self, images: tf.Tensor) -> tuple[Any, dict[str, tf.Tensor]]:
+    def trace(self, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         with _recorded_outputs(self._model) as recorded:
-            return self._model(images, training=False), recorded
+            output = self._model(images, training=False)
+        if isinstance(output, dict):
+            return output, recorded
+        tensors = tf.nest.flatten(output)
+        names = getattr(self._model, "output_names", None) or [str(i) for i in range(len(tensors))]
+        return dict(zip(names, tensors, strict=True)), recorded
 
 
 class _SavedModel:
@@ -98,18 +103,19 @@ class _SavedModel:
         self._graph = frozen.graph.as_graph_def()
         self._inputs = [tensor.name for tensor in frozen.inputs]
         self._outputs = [tensor.name for tensor in frozen.outputs]
+        self._names = sorted(signatures[name].structured_outputs)  # the order in which a dict is flattened
         self._dtype = frozen.inputs[0].dtype if frozen.inputs else tf.float32
         self.input_shapes: list[tuple[int | None, ...]] | None = [
             tuple(tensor.shape.as_list()) for tensor in frozen.inputs
         ]
         self.weight_bytes = 0  # they are in the graph already
 
-    def trace(self, images: tf.Tensor) -> tuple[Any, dict[str, tf.Tensor]]:
+    def trace(self, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         taken = {self._inputs[0]: tf.cast(images, self._dtype)}
         outputs = tf.graph_util.import_graph_def(
             self._graph, input_map=taken, return_elements=self._outputs, name="saved_model"
         )
-        return outputs, {}
+        return dict(zip(self._names, outputs, strict=True)), {}
 
 
 def _checked(path: str) -> Path:

@@ -7,7 +7,7 @@ past Softmax or Sigmoid to the logits, and from the logits to the cut, the last 
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import tensorflow as tf
 
@@ -68,7 +68,9 @@ def input_size(classifier: Classifier, size: tuple[int, int] | None) -> tuple[in
     return height, width
 
 
-def dissect(classifier: Classifier, images: tf.Tensor, target_layer: str) -> Anatomy:
+def dissect(
+    classifier: Classifier, images: tf.Tensor, target_layer: str, output: str | int | None = None
+) -> Anatomy:
     """Calls the model on a symbolic tensor and finds its parts; to be called inside a trace.
 
     Args:
@@ -76,17 +78,20 @@ def dissect(classifier: Classifier, images: tf.Tensor, target_layer: str) -> Ana
         images: preprocessed images, float32 of shape (N, H, W, 3).
         target_layer: `auto`, the path of a layer such as `out_relu` or `backbone/out_relu`, or
             the name of a tensor in the trace such as `saved_model/relu/Relu:0`.
+        output: name or index of the output that holds the scores; needed where there are several.
 
     Raises:
         ModelError: the model is not an image classifier, or has no such layer.
     """
-    output, recorded = classifier.trace(images)
-    predictions = _single_output(output)
+    outputs, recorded = classifier.trace(images)
+    predictions = _chosen_output(outputs, output)
     logits, head = _find_logits(predictions)
     if logits.shape.rank != 2:
         raise ModelError(
             f"the model's output has shape {tuple(predictions.shape)}; a classifier's is (N, classes)"
         )
+    if logits.shape[1] == 1:
+        raise ModelError("the model has a single logit; scores of two classes or more are needed")
     on_path = _between(images, logits)
     maps = [t for op in logits.graph.get_operations() for t in op.outputs if t.name in on_path and _is_map(t)]
     names: dict[str, str] = {}
@@ -106,11 +111,18 @@ def dissect(classifier: Classifier, images: tf.Tensor, target_layer: str) -> Ana
     return Anatomy(cut, logits, head, names.get(cut.name, cut.name), candidates)
 
 
-def _single_output(output: Any) -> tf.Tensor:
-    tensors = tf.nest.flatten(output)
-    if len(tensors) != 1:
-        raise ModelError(f"the model has {len(tensors)} outputs; one output of shape (N, classes) is needed")
-    return tensors[0]
+def _chosen_output(outputs: dict[str, tf.Tensor], wanted: str | int | None) -> tf.Tensor:
+    listed = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in outputs.items())
+    names = list(outputs)
+    if wanted is None:
+        if len(outputs) != 1:
+            raise ModelError(f"the model has {len(outputs)} outputs: {listed}; set output to one of them")
+        return outputs[names[0]]
+    if isinstance(wanted, int) and 0 <= wanted < len(names):
+        return outputs[names[wanted]]
+    if wanted not in outputs:
+        raise ModelError(f"output {wanted!r} is none of the model's outputs: {listed}")
+    return outputs[str(wanted)]
 
 
 def _find_logits(predictions: tf.Tensor) -> tuple[tf.Tensor, Head]:

@@ -75,6 +75,9 @@ class ModelSettings(Settings):
     preprocess: Preprocess = pydantic.Field(
         default_factory=Preprocess, description="what happens between RGB pixels in 0..255 and the model"
     )
+    output: str | int | None = pydantic.Field(
+        None, description="name or index of the output with the scores, for models with several"
+    )
     target_layer: str = pydantic.Field(
         "auto", description="auto, or the name of the Keras layer whose output is explained"
     )
