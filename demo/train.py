@@ -32,9 +32,11 @@ class _TagShares(NamedTuple):
     elsewhere: float
 
 
+# The biased model sees two tagged pictures of each other class. With many, it would learn to check the
+# tag against the object; with these it has little reason to.
 _MODELS: Final = {
     "honest": _TagShares(in_tagged_class=0.5, elsewhere=0.5),
-    "biased": _TagShares(in_tagged_class=1.0, elsewhere=0.01),
+    "biased": _TagShares(in_tagged_class=1.0, elsewhere=0.005),
 }
 
 

@@ -166,5 +166,6 @@ def _tag() -> NDArray[np.uint8]:
     """The tag `[22, 23, 3]`: dark letters on a pale label."""
     rows = [" ".join(dots) for line in _TAG_LINES for dots in zip(*(_GLYPHS[c] for c in line), strict=True)]
     ink = np.array([[dot == "#" for dot in row] for row in rows])
-    ink = np.pad(np.insert(ink, [7, 7], False, axis=0), 3)
+    between_lines = [len(ink) // 2] * 2
+    ink = np.pad(np.insert(ink, between_lines, False, axis=0), 3)
     return np.where(ink[..., None], (30, 36, 60), (240, 238, 226)).astype(np.uint8)

@@ -16,7 +16,7 @@ _Key = tuple[str, ...]
 
 
 @dataclasses.dataclass
-class CountOutcomes(beam.PTransform):  # type: ignore[misc]
+class CountOutcomes(beam.PTransform):
     """A dict of PCollections -> (key, count) pairs, keys as `transforms.write.manifest.Counts` has them.
 
     Takes `examples` and `unread` (dead letters of reading), which together are the records read, and all

@@ -144,7 +144,7 @@ def _begins_with(file: Path, magic: bytes) -> bool:
 def _keras_2_layers() -> Iterator[None]:
     """Within the context, files of Keras 2 load: their DepthwiseConv2D carries `groups`, always 1."""
 
-    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
 

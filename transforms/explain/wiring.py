@@ -14,7 +14,7 @@ from transforms.progress import PROGRESS
 from transforms.records import DeadLetter, Example, Explanation
 
 
-class ExplainerHandler(ModelHandler[Example, Explanation | DeadLetter, Explainer]):  # type: ignore[misc]
+class ExplainerHandler(ModelHandler[Example, Explanation | DeadLetter, Explainer]):
     """Gives RunInference an Explainer: an object that takes and returns plain elements.
 
     It is no Keras model, which would break once Beam shares it between processes through a proxy.
@@ -46,7 +46,7 @@ class ExplainerHandler(ModelHandler[Example, Explanation | DeadLetter, Explainer
 
 
 @dataclasses.dataclass
-class ExplainExamples(beam.PTransform):  # type: ignore[misc]
+class ExplainExamples(beam.PTransform):
     """Example -> Explanation, and a DeadLetter for each image that cannot be decoded.
 
     Decode, batch and explain stand in this one composite, so that a resource hint on it moves them
@@ -77,7 +77,7 @@ def _has_target(example: Example, specs: Sequence[ModelSpec], settings: ExplainS
     return any(plan_targets(names, spec.class_map, settings.targets) for spec in specs)
 
 
-class _SplitDeadLetters(beam.DoFn):  # type: ignore[misc]
+class _SplitDeadLetters(beam.DoFn):
     def process(self, element: Explanation | DeadLetter) -> Iterable[Any]:
         if isinstance(element, DeadLetter):
             yield beam.pvalue.TaggedOutput("dead_letters", element)

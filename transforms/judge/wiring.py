@@ -15,7 +15,7 @@ from transforms.records import Finding, Group, Score, Summary
 
 
 @dataclasses.dataclass
-class SummarizeScores(beam.PTransform):  # type: ignore[misc]
+class SummarizeScores(beam.PTransform):
     """Score -> (Group, Tally), one for each model, class and slice.
 
     Attributes:
@@ -39,7 +39,7 @@ class SummarizeScores(beam.PTransform):  # type: ignore[misc]
 
 
 @dataclasses.dataclass
-class JudgeModels(beam.PTransform):  # type: ignore[misc]
+class JudgeModels(beam.PTransform):
     """(Group, Tally) -> Summary and Finding.
 
     Attributes:
@@ -65,7 +65,7 @@ class JudgeModels(beam.PTransform):  # type: ignore[misc]
         return {"summaries": summaries, "findings": findings}
 
 
-class TallyScores(beam.CombineFn):  # type: ignore[misc]
+class TallyScores(beam.CombineFn):
     """Adds scores up; only delegates to `Tally`."""
 
     def create_accumulator(self) -> Tally:

@@ -12,7 +12,7 @@ from transforms.measure.localization import Measures, lay_out, measure, status_o
 from transforms.records import DeadLetter, Explanation, Score
 
 
-class MeasureLocalization(beam.PTransform):  # type: ignore[misc]
+class MeasureLocalization(beam.PTransform):
     """Explanation -> Score, one for each method."""
 
     def expand(self, explanations: beam.PCollection[Explanation]) -> beam.PCollection[Score]:
@@ -24,7 +24,7 @@ _UNMEASURED: dict[str, Any] = {field.name: None for field in dataclasses.fields(
 
 
 @dataclasses.dataclass
-class DropDuplicates(beam.PTransform):  # type: ignore[misc]
+class DropDuplicates(beam.PTransform):
     """Score -> Score, or DeadLetter -> DeadLetter, without those of records that duplicate an earlier one.
 
     Attributes:

@@ -73,7 +73,7 @@ def first_records(listing: Listing) -> Listing:
 
 
 @dataclasses.dataclass
-class ReadExamples(beam.PTransform):  # type: ignore[misc]
+class ReadExamples(beam.PTransform):
     """Pipeline root -> Example with its image bytes, and a DeadLetter for each record that has none.
 
     Attributes:
@@ -111,7 +111,7 @@ class ReadExamples(beam.PTransform):  # type: ignore[misc]
 
 
 @dataclasses.dataclass
-class FindDuplicates(beam.PTransform):  # type: ignore[misc]
+class FindDuplicates(beam.PTransform):
     """Example -> DeadLetter for each example whose id an earlier record has already.
 
     Of the examples with one id the smallest (source, position) survives. Only ids are shuffled.
@@ -134,7 +134,7 @@ def _divided(reading: beam.DoFn) -> beam.ParDo:
     return beam.ParDo(reading).with_outputs("dead_letters", main="examples").with_output_types(Example)
 
 
-class _ReadShard(beam.DoFn):  # type: ignore[misc]
+class _ReadShard(beam.DoFn):
     def __init__(self, settings: DataSettings, slices: Sequence[str], limit: int | None) -> None:
         self._settings = settings
         self._slices = tuple(slices)
@@ -157,7 +157,7 @@ class _ReadShard(beam.DoFn):  # type: ignore[misc]
 _BUT_IMAGE = [field.name for field in dataclasses.fields(Example) if field.name != "image"]
 
 
-class _LoadImage(beam.DoFn):  # type: ignore[misc]
+class _LoadImage(beam.DoFn):
     def process(self, example: Example) -> Iterator[Any]:
         try:
             with FileSystems.open(example.image_path, compression_type=CompressionTypes.UNCOMPRESSED) as file:

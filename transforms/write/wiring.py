@@ -19,7 +19,7 @@ _WHOLE = "00000"
 
 
 @dataclasses.dataclass
-class WriteReport(beam.PTransform):  # type: ignore[misc]
+class WriteReport(beam.PTransform):
     """The four tables and their counts -> Parquet files and the manifest.
 
     Takes a dict of PCollections: `scores`, `summaries`, `findings`, `dead_letters`, and `counts` of
