@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and arguments.command != "run":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
+    # What goes wrong in a worker is told once, at the end, with its traceback in a file.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     try:
         status: int = arguments.function(arguments, rest)
     except AuditError as error:
@@ -180,7 +182,8 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
     if unknown:
         flag = unknown[0].split("=", 1)[0]
         own = ("--output", "--run-id", "--limit", "--dry-run")
-        valid = [*own, *(name for action in known._actions for name in action.option_strings)]
+        beams = [name for action in known._actions for name in action.option_strings]
+        valid = [*own, *(name for name in beams if name.replace("_", "-") not in own)]
         raise UsageError(
             f"unknown argument {flag!r}{did_you_mean(flag, valid)}; "
             "see gradcam-audit run --help, and the options of Beam's runners"

@@ -52,6 +52,8 @@ class Config(Settings):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"models has two models named {twice[0]!r}; names tell their rows apart")
+        if len(set(self.slices)) != len(self.slices):
+            raise ValueError(f"slices names one of its keys twice: {', '.join(self.slices)}")
         return self
 
 
@@ -73,7 +75,7 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {path!r} cannot be read: {error}") from error
     try:
-        document = yaml.load(text, Loader=_StrictLoader)
+        document = yaml.load(text, Loader=StrictLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
     if not isinstance(document, dict):
@@ -90,8 +92,10 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
 
 
 def resolve(path: str, folder: str) -> str:
-    """An absolute path: as it is where it is one already or a URL, else below `folder`."""
-    return path if "://" in path else posixpath.normpath(posixpath.join(folder, path))
+    """An absolute path: as it is where it is one already or a URL, `~` at home, else below `folder`."""
+    if "://" in path:
+        return path
+    return posixpath.normpath(posixpath.join(folder, posixpath.expanduser(path)))
 
 
 def every_key(model: type[Settings] = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -118,10 +122,11 @@ _UNIONS = {
 }
 
 
-class _StrictLoader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """Refuses a key that stands twice in one mapping, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """A mapping as a dict; a key that stands twice is a YAML error."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for (key_node, _), key in zip(node.value, keys, strict=True):
             if keys.count(key) > 1:

@@ -9,6 +9,7 @@ import rich.markup
 import rich.table
 
 from pipeline.plan import Plan
+from transforms.judge.statistics import STATUSES
 from transforms.write.manifest import FLAGS
 
 _STYLES = {"suspect": "bold red", "unsuspected": "green", "insufficient": "yellow"}
@@ -69,12 +70,13 @@ def print_summary(
     }
     methods = manifest["config"]["explain"]["methods"]
     method = "hirescam" if "hirescam" in methods else methods[0]
-    table = rich.table.Table(title=f"{manifest['name']}: {method}", title_justify="left")
+    table = rich.table.Table(title=rich.markup.escape(f"{manifest['name']}: {method}"), title_justify="left")
     for column in ("model", "what", "verdict"):
         table.add_column(column)
-    for column in ("images", "accuracy", "energy in box", "box area", "density share"):
+    for column in ("measured", "accuracy", "energy in box", "box area", "density share"):
         table.add_column(column, justify="right")
     suspects = [row for row in findings if row["group_kind"] != "model" and row["verdict"] in FLAGS]
+    suspects.sort(key=lambda row: -(row["log10_e_suspect"] or 0.0))
     shown = [row for row in findings if row["group_kind"] == "model"] + suspects[:_MOST_SUSPECTS]
     for row in sorted(shown, key=lambda row: row["model"]):
         summary = summary_of[row["model"], method, row["group_kind"], row["group_name"]]
@@ -95,7 +97,7 @@ def print_summary(
         )
     if len(suspects) > _MOST_SUSPECTS:
         console.print(f"... and {len(suspects) - _MOST_SUSPECTS} more in the table findings")
-    for line in (*_left_out(manifest), *_notes(manifest), last_line(manifest)):
+    for line in (*_left_out(manifest, summaries), *_notes(manifest), last_line(manifest)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -113,7 +115,7 @@ def last_line(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _left_out(manifest: Mapping[str, Any]) -> list[str]:
+def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     dead = manifest["dead_letters"]
     if dead:
@@ -121,13 +123,12 @@ def _left_out(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(f"dead letters: {reasons}")
     for model, names in manifest["unmapped"].items():
         count = _counted(len(names), "annotated name")
-        lines.append(f"{model}: {count} not in the class map, in {sum(names.values()):,} images")
-    for model, of_method in manifest["statuses"].items():
-        for method, statuses in of_method.items():
-            skipped = {status: count for status, count in statuses.items() if status != "ok"}
-            if skipped:
-                counts = ", ".join(f"{count} {status}" for status, count in skipped.items())
-                lines.append(f"{model}, {method}: not measured: {counts}")
+        lines.append(f"{model}: {count} not in the class map, which stand {sum(names.values()):,} times")
+    lines += [f"slice {key}: in no record" for key, count in manifest["slices"].items() if not count]
+    for row in summaries:
+        skipped = [f"{row[status]:,} {status}" for status in STATUSES[1:] if row[status]]
+        if row["group_kind"] == "model" and skipped:
+            lines.append(f"{row['model']}, {row['method']}: not measured: {', '.join(skipped)}")
     return lines
 
 
@@ -155,7 +156,12 @@ def _counted(count: int, word: str, plural: str | None = None) -> str:
     return f"{count:,} {word if count == 1 else plural or word + 's'}"
 
 
+class _Console(rich.console.Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # which the command line takes for the end; rich would exit with 1
+
+
 def _console() -> rich.console.Console:
     # Off a terminal rich would draw tables for 80 columns; logs and pipes have no such edge.
-    console = rich.console.Console()
-    return console if console.is_terminal else rich.console.Console(width=160)
+    console = _Console()
+    return console if console.is_terminal else _Console(width=160)

@@ -44,6 +44,8 @@ class CountOutcomes(beam.PTransform):
 
 def _of_example(example: Example, specs: Sequence[ModelSpec]) -> Iterator[_Key]:
     yield ("records",)
+    for entry in example.slices:
+        yield ("slice", entry.key)
     names = names_of(example)
     for spec in specs:
         for name in spec.class_map.unmapped(names):

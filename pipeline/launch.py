@@ -61,14 +61,22 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         with _progress(len(plan.listing.shards)):
             pipeline.run().wait_until_finish()
     except Exception as error:  # whatever a runner raises, the user gets one line and the whole in a file
-        error_file = paths.record("error.txt")
-        write_text(error_file, "".join(traceback.format_exception(error)))
+        where = _keep_traceback(error, paths.record("error.txt"))
         reason = (str(error).strip() or type(error).__name__).rsplit("\n", 1)[-1]
-        raise RunError(f"run {paths.run_id} failed: {reason}; traceback in {error_file}") from error
+        raise RunError(f"run {paths.run_id} failed: {reason}{where}") from error
     manifest = read_manifest(plan.run)
     if manifest is not None and not manifest["complete"]:
         raise RunError(f"run {paths.run_id} is not complete: {manifest['failure']}")
     return manifest
+
+
+def _keep_traceback(error: Exception, path: str) -> str:
+    """Writes the traceback beside the run's other records, where the disk still takes it."""
+    try:
+        write_text(path, "".join(traceback.format_exception(error)))
+    except OSError:
+        return ""
+    return f"; traceback in {path}"
 
 
 @contextlib.contextmanager

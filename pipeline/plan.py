@@ -19,11 +19,12 @@ import yaml
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import __version__
-from pipeline.config import Config, yaml_problem
+from pipeline.config import Config, StrictLoader, yaml_problem
 from transforms.errors import ConfigError, DataError, ModelError, UnknownClassError, UsageError
 from transforms.explain.engine import devices
 from transforms.explain.explainer import ModelSpec, engine_of
 from transforms.explain.loading import content_hash
+from transforms.explain.settings import ModelSettings
 from transforms.explain.targets import ClassMap
 from transforms.read.wiring import Listing, first_records, list_shards
 from transforms.records import Group
@@ -111,6 +112,8 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
         name=config.name,
         started=started.isoformat(timespec="milliseconds"),
         max_bad_fraction=config.data.max_bad_fraction,
+        models=[model.name for model in config.models],
+        slices=config.slices,
         details=details,
     )
     return Plan(listing, specs, record, limit)
@@ -142,14 +145,19 @@ def _model_spec(config: Config, index: int) -> ModelSpec:
         spec = ModelSpec(settings, content_hash(settings.path), labels, class_map)
         classes = engine_of(spec, config.explain).classes
     except UnknownClassError as error:
+        _check_labels(settings, labels, error.classes, where)
         raise _beyond(class_map, error.classes, where) from error
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
-    if labels and len(labels) != classes:
-        raise ModelError(f"{where}: {settings.labels!r} names {len(labels)} classes, the model has {classes}")
+    _check_labels(settings, labels, classes, where)
     if any(not 0 <= index < classes for indexes in class_map.classes.values() for index in indexes):
         raise _beyond(class_map, classes, where)
     return spec
+
+
+def _check_labels(settings: ModelSettings, labels: Sequence[str], classes: int, where: str) -> None:
+    if labels and len(labels) != classes:
+        raise ModelError(f"{where}: {settings.labels!r} names {len(labels)} classes, the model has {classes}")
 
 
 def _beyond(class_map: ClassMap, classes: int, where: str) -> ConfigError:
@@ -182,7 +190,8 @@ def _model_details(config: Config, spec: ModelSpec) -> dict[str, Any]:
 
 def _read_labels(path: str) -> list[str]:
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return [line.rstrip() for line in text.rstrip("\n").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"labels file {path!r} cannot be read: {error}") from error
 
@@ -201,7 +210,7 @@ def _class_map(config: Config, labels: Sequence[str], where: str) -> ClassMap:
 
 def _read_class_map(path: str) -> Mapping[str, Any]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
         document = _json_or_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = yaml_problem(error) if isinstance(error, yaml.YAMLError) else error
@@ -223,4 +232,4 @@ def _json_or_yaml(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=StrictLoader)

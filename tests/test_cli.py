@@ -227,7 +227,7 @@ def test_a_run_ends_with_one_clear_line(folder: Path, capsys: pytest.CaptureFixt
     assert (True, 4, 8) == (found["complete"], found["records"], found["rows"]["scores"])
     run = {f"elsewhere/runs/r1/{name}" for name in ("started.json", "config.yaml", "manifest.json")}
     assert run == {name for name in files_of(folder) if name.startswith("elsewhere/runs/")}
-    assert set(TABLES) | {"runs"} == {path.name for path in (folder / "elsewhere").iterdir()} - {"_staging"}
+    assert set(TABLES) | {"runs"} == {path.name for path in (folder / "elsewhere").iterdir()}
 
 
 def test_a_limit_reads_that_many_and_the_direct_runner_is_ours(folder: Path) -> None:
@@ -260,7 +260,7 @@ def test_a_crash_leaves_no_manifest_and_its_traceback_in_a_file(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "out").mkdir()
-    (folder / "out/_staging").write_text("a file where the staging directory should be")
+    (folder / "out/scores").write_text("a file where the table's directory should be")
 
     assert 3 == main(["run", "c.yaml", "--run-id", "r1"])
     out, err = capsys.readouterr()
@@ -269,8 +269,9 @@ def test_a_crash_leaves_no_manifest_and_its_traceback_in_a_file(
     assert "" == out
     assert error.startswith("error: run r1 failed: ")
     assert error.endswith(f"; traceback in {runs}/error.txt")
-    assert "_staging" in error
-    assert {"started.json", "config.yaml", "error.txt"} == {path.name for path in runs.iterdir()}
+    assert "scores" in error
+    left = {"started.json", "config.yaml", "error.txt", "staging"}
+    assert left == {path.name for path in runs.iterdir()}
 
 
 def test_an_unknown_runner_is_bad_usage_and_starts_no_run(
@@ -298,3 +299,24 @@ def test_an_interrupt_is_a_failed_run(
     monkeypatch.setattr(cli, "_schema", interrupted)
     assert 3 == main(["schema"])
     assert ("", "error: interrupted; no manifest was written\n") == capsys.readouterr()
+
+
+def test_markup_in_a_name_is_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = (folder / "c.yaml").read_text().replace("name: test", "name: 'x [/y] [bold]'")
+    (folder / "c.yaml").write_text(config)
+
+    assert 0 == main(["run", "c.yaml"])
+    assert "x [/y] [bold]: hirescam" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m pipeline run {folder}/c.yaml --dry-run | head -1; exit ${{PIPESTATUS[0]}}"
+
+    assert 0 == subprocess.run(["bash", "-c", command], cwd=ROOT, check=False, capture_output=True).returncode
+
+
+def test_a_slice_that_no_record_has_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "c.yaml").write_text((folder / "c.yaml").read_text() + "slices: [cammera]\n")
+
+    assert 0 == main(["run", "c.yaml"])
+    assert "slice cammera: in no record" in capsys.readouterr().out.splitlines()

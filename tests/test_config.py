@@ -22,7 +22,7 @@ TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 TOP = "name, data, models, explain, slices, judge, output"
 OF_COCO = "class_map, max_bad_fraction, images, annotations, format"
 OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, name, image_name"
-OF_MODEL = "name, path, labels, preprocess, target_layer"
+OF_MODEL = "name, path, labels, preprocess, output, target_layer"
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
 OF_EXPLAIN = "methods, targets, batch_size, precision"
 OF_JUDGE = "fdr, suspect_margin, min_images, confirm, epsilon"
@@ -175,6 +175,7 @@ TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
         ("data.class_map", 3, f" is 3: {NO_CLASS_MAP}"),
         ("data.class_map", ["cat"], f" is ['cat']: {NO_CLASS_MAP}"),
         ("models", [], " is []: list should have at least 1 item"),
+        ("slices", ["a", "a"], " names one of its keys twice: a, a"),
         ("models", TWINS, " has two models named 'm'; names tell their rows apart"),
         ("models[0].name", "a b", " is 'a b': string should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'"),
         (

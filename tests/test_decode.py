@@ -50,6 +50,26 @@ def test_what_cannot_be_decoded_is_a_bad_record(data: bytes, message: str) -> No
     assert message == caught.value.message.split(" (", 1)[0] or message == caught.value.message
 
 
+def test_sixteen_bits_keep_their_high_byte() -> None:
+    levels = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
+    file = io.BytesIO()
+    PIL.Image.fromarray(levels).save(file, "PNG")
+
+    np.testing.assert_array_equal(levels >> 8, np.asarray(decode(file.getvalue()))[..., 0])
+    expected = tf.io.decode_png(file.getvalue(), channels=3, dtype=tf.uint8)
+    np.testing.assert_array_equal(expected, np.asarray(decode(file.getvalue())))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_levels_without_a_white_are_refused(mode: str) -> None:
+    file = io.BytesIO()
+    PIL.Image.fromarray(make_image()[..., 0]).convert(mode).save(file, "TIFF")
+    with pytest.raises(RecordError) as caught:
+        decode(file.getvalue())
+
+    assert f"ValueError: mode {mode} does not say what is black and what is white" in caught.value.message
+
+
 @pytest.mark.parametrize(("width", "height"), [(500, 375), (20, 31), (224, 224)])
 def test_tf_filters_equal_tensorflow_rounded(width: int, height: int) -> None:
     pixels = make_image(width=width, height=height)

@@ -22,6 +22,8 @@ def make_run(*, max_bad_fraction: float = 0.01) -> RunRecord:
         name="pets",
         started=STARTED,
         max_bad_fraction=max_bad_fraction,
+        models=[],
+        slices=["camera"],
         details={"tool": {"name": "gradcam-audit", "version": "9.9"}, "config_sha256": "abc", "limit": None},
     )
 
@@ -73,6 +75,7 @@ def test_a_complete_run() -> None:
         "statuses": {"m": {"gradcam": {"no_box": 8, "ok": 90}, "hirescam": {"ok": 98}}},
         "dead_letters": {"missing_image": 2},
         "unmapped": {"m": {"unicorn": 3}},
+        "slices": {"camera": 0},
         "verdicts": {},
         "flagged": [],
         "tool": {"name": "gradcam-audit", "version": "9.9"},
@@ -207,6 +210,28 @@ def test_where_files_stand() -> None:
     assert "gs://b/out/scores/run_date=2026-03-01/run_id=r1/part-00000.parquet" == paths.part(
         "scores", "00000"
     )
-    assert "gs://b/out/_staging/r1" == paths.staging
-    assert "gs://b/out/_staging/r1/scores/part-00000.parquet" == paths.staged("scores", "00000")
+    assert "gs://b/out/runs/r1/staging" == paths.staging
+    assert "gs://b/out/runs/r1/staging/scores/part-00000.parquet" == paths.staged("scores", "00000")
     assert "gs://b/out/runs/r1/manifest.json" == paths.record("manifest.json")
+
+
+def test_a_corrupt_shard_fails_the_run_whatever_its_share() -> None:
+    counts = {("records",): 10_000, ("dead_letters", "corrupt_shard"): 1}
+    expected = (
+        "corrupt shards: 1, and nobody knows how many records they held; see the table dead_letters, "
+        "or set max_bad_fraction to 1 to go on without them"
+    )
+
+    assert expected == build_manifest(make_run(), counts, [], [], FINISHED)["failure"]
+    assert build_manifest(make_run(max_bad_fraction=1.0), counts, [], [], FINISHED)["complete"]
+
+
+def test_a_model_without_a_score_fails_the_run() -> None:
+    run = dataclasses.replace(make_run(), models=["m", "other"])
+    scored = {("records",): 2, ("status", "m", "hirescam", "ok"): 2}
+    unmapped = {("unmapped", "other", name): 1 for name in ("cat", "dog")}
+
+    assert (
+        "no record could be scored for model other: the class map has none of the annotated names (cat, dog)"
+        == build_manifest(run, {**scored, **unmapped}, [], [], FINISHED)["failure"]
+    )

@@ -114,6 +114,7 @@ def test_reading_on_beam_equals_a_plain_loop_and_a_missing_image_is_a_dead_lette
 def test_an_image_name_that_no_file_can_have_is_a_dead_letter(tmp_path: Path, name: str) -> None:
     document = {"images": [{"id": 1, "file_name": name}], "annotations": [], "categories": []}
     (tmp_path / "set.json").write_text(json.dumps(document))
+    (tmp_path / "images").mkdir()
     settings = coco_settings(tmp_path, str(tmp_path / "set.json"))
     with beam.Pipeline("FnApiRunner") as pipeline:
         found = pipeline | ReadExamples(list_shards(settings).shards, settings, ())
@@ -166,6 +167,14 @@ def test_a_glob_that_matches_nothing_is_named(tmp_path: Path) -> None:
 
     assert f"data.path: '{tmp_path}/*.tfrecord' matches no file" == str(of_path.value)
     assert f"data.annotations: '{tmp_path}/*.json' matches no file" == str(of_annotations.value)
+
+
+def test_a_folder_of_images_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "set.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(DataError) as caught:
+        list_shards(coco_settings(tmp_path, str(tmp_path / "set.json")))
+
+    assert f"data.images: folder '{tmp_path}/images' does not exist" == str(caught.value)
 
 
 def test_a_folder_is_no_annotation_file(tmp_path: Path) -> None:

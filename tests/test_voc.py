@@ -210,3 +210,13 @@ def boxes_of(
                     edges = [box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down]
                     boxes.append((one.example_id, box.name, edges))
     return sorted(boxes, key=lambda box: (box[0], box[1], [round(edge) for edge in box[2]]))
+
+
+def test_a_slice_is_the_name_of_an_element_and_no_path() -> None:
+    text = "<annotation><filename>a.jpg</filename><camera>A</camera><b><c>deep</c></b></annotation>"
+    (found,) = voc.read(
+        io.BytesIO(text.encode()), Source("a.xml", "0", ("camera", "camera[0", "b/c")), SETTINGS
+    )
+
+    assert isinstance(found, Example)
+    assert [Slice("camera", "A")] == found.slices

@@ -31,6 +31,8 @@ def make_run(output: Path, run_id: str = "r1") -> RunRecord:
         name="test",
         started=datetime.datetime.now(datetime.UTC).isoformat(),
         max_bad_fraction=0.01,
+        models=["m"],
+        slices=[],
         details={"tool": {"name": "gradcam-audit", "version": "9.9"}, "config_sha256": "abc"},
     )
 
@@ -187,7 +189,6 @@ def test_a_run_that_cannot_be_published_has_no_manifest_and_no_rows(tmp_path: Pa
         write(run, scores=make_scores({"a": 1}))
 
     assert read_manifest(run) is None
-    assert not (tmp_path / "runs").exists()
 
 
 def stage(run: RunRecord) -> list[Part]:
@@ -202,7 +203,7 @@ def test_nothing_stands_in_a_table_before_it_is_published(tmp_path: Path) -> Non
     stage(make_run(tmp_path))
     staged = ("scores/part-a", "scores/part-b", "dead_letters/part-00000")
 
-    assert {f"_staging/r1/{name}.parquet" for name in staged} == files_of(tmp_path)
+    assert {f"runs/r1/staging/{name}.parquet" for name in staged} == files_of(tmp_path)
 
 
 def test_publishing_goes_on_where_an_earlier_attempt_stopped(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_a_part_that_is_nowhere_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         wiring._publish(None, make_run(tmp_path), [Part("scores", "a", 2)], COUNTS, [])
 
-    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "runs/r1/manifest.json").exists()
 
 
 def test_text_is_written_with_its_folder_and_read_back(tmp_path: Path) -> None:

@@ -35,12 +35,21 @@ def decode(data: bytes) -> PIL.Image.Image:
         raise RecordError("undecodable_image", "the image is empty (0 bytes)")
     try:
         with PIL.Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
+            return _as_rgb(image)
     except Exception as error:  # a hostile file can make a decoder raise anything
         detail = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         # Pillow's own message names a Python object, which differs from run to run.
         detail = detail.split(" <_io.", 1)[0]
         raise RecordError("undecodable_image", f"{len(data)} bytes, {detail}") from error
+
+
+def _as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    if image.mode.startswith("I;16"):
+        # The high byte, as `tf.io.decode_png` takes it; Pillow itself would cut everything off at 255.
+        return PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode} does not say what is black and what is white")
+    return image.convert("RGB")
 
 
 def show(

@@ -168,7 +168,7 @@ def _named(
     name = target_layer if target_layer in tensors else ends[0] if len(ends) == 1 else None
     listed = ", ".join(f"{path} {shape[0]}x{shape[1]}x{shape[2]}" for path, shape in candidates.items())
     if name is None:
-        hint = did_you_mean(target_layer, candidates)
+        hint = did_you_mean(target_layer, [*candidates, *(path.rsplit("/", 1)[-1] for path in candidates)])
         raise ModelError(
             f"target_layer {target_layer!r} is no layer of the model{hint}; candidates: {listed}"
         )

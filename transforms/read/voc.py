@@ -45,12 +45,7 @@ def read(file: BinaryIO, source: Source, settings: VocSettings) -> Iterator[Exam
 def _root(file: BinaryIO) -> Any:
     try:
         root = defusedxml.ElementTree.parse(file).getroot()
-    except (
-        defusedxml.ElementTree.ParseError,
-        defusedxml.DefusedXmlException,
-        ValueError,
-        LookupError,
-    ) as error:
+    except _UNREADABLE as error:
         raise RecordError("malformed_record", f"not XML that can be read safely: {error}") from error
     if root is None or root.tag != "annotation":
         found = "nothing" if root is None else f"<{root.tag}>"
@@ -61,7 +56,7 @@ def _root(file: BinaryIO) -> Any:
 def _example(root: Any, file_name: str | None, source: Source, settings: VocSettings) -> Example:
     if not file_name:
         raise RecordError("malformed_record", "there is no <filename>")
-    texts = [(key, (root.findtext(key) or "").strip()) for key in source.slices]
+    below = {child.tag: (child.text or "").strip() for child in root}
     return Example(
         example_id=file_name,
         source=source.path,
@@ -72,7 +67,7 @@ def _example(root: Any, file_name: str | None, source: Source, settings: VocSett
         boxes=[_box(element) for element in root.iterfind("object")],
         labels=[],
         relative=False,
-        slices=[Slice(key, text) for key, text in texts if text],
+        slices=[Slice(key, below[key]) for key in source.slices if below.get(key)],
     )
 
 

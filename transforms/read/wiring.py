@@ -19,7 +19,7 @@ from transforms.errors import DataError, RecordError
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source
 from transforms.read.formats import FORMATS
-from transforms.read.settings import DataSettings, ImagesWithin
+from transforms.read.settings import DataSettings, ImagesApart, ImagesWithin
 from transforms.records import DeadLetter, Example, Shard
 
 # Where a file is one record, so many are tried: the first may be the one that is broken.
@@ -59,6 +59,9 @@ def list_shards(settings: DataSettings) -> Listing:
     files = sorted(found.items())
     paths = [path for path, _ in files]
     _sniff(paths, settings)
+    images = settings.images if isinstance(settings, ImagesApart) else None
+    if images is not None and "://" not in images and not FileSystems.exists(images):
+        raise DataError(f"data.images: folder {images!r} does not exist")
     step = FORMATS[_format(settings)].files_a_shard
     shards = []
     for first in range(0, len(paths), step):

@@ -14,7 +14,7 @@ from transforms.write.schemas import SCHEMA_VERSION, TABLES
 FLAGS = ("confirmed", "hidden", "suspect")
 
 # What is counted in the pipeline: ("records",), ("dead_letters", reason), ("unmapped", model, name),
-# ("status", model, method, status).
+# ("slice", key), ("status", model, method, status).
 Counts = Mapping[tuple[str, ...], int]
 
 
@@ -27,6 +27,8 @@ class RunRecord:
         name: the audit's name from the config.
         started: UTC time, ISO 8601.
         max_bad_fraction: share of dead letters above which the run fails.
+        models: names of the models, each of which must have been scored on something.
+        slices: the slice keys that the config asks for.
         details: parts of the manifest that do not depend on the outcome, ready for JSON.
     """
 
@@ -34,6 +36,8 @@ class RunRecord:
     name: str
     started: str
     max_bad_fraction: float
+    models: Sequence[str]
+    slices: Sequence[str]
     details: dict[str, Any]
 
     @property
@@ -73,7 +77,7 @@ def build_manifest(
     """
     records = counts.get(("records",), 0)
     dead = _counted(counts, "dead_letters")
-    failure = _failure(records, dead, run.max_bad_fraction)
+    failure = _failure(run, counts, records, dead)
     seconds = (finished - datetime.datetime.fromisoformat(run.started)).total_seconds()
     rows = Counter(dict.fromkeys(TABLES, 0))
     for part in parts:
@@ -94,6 +98,7 @@ def build_manifest(
         "statuses": _nested(counts, "status"),
         "dead_letters": dead,
         "unmapped": _nested(counts, "unmapped"),
+        "slices": {key: counts.get(("slice", key), 0) for key in run.slices},
         "verdicts": _verdicts(findings),
         "flagged": [
             {
@@ -112,18 +117,35 @@ def to_json(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _failure(records: int, dead: Mapping[str, int], max_bad_fraction: float) -> str | None:
+def _failure(run: RunRecord, counts: Counts, records: int, dead: Mapping[str, int]) -> str | None:
     """Why the run is no complete audit, or None."""
     if not records:
         return "no record was read"
-    total = sum(dead.values())
-    if total / records <= max_bad_fraction:
-        return None
     reasons = ", ".join(f"{count} {reason}" for reason, count in dead.items())
-    return (
-        f"{total} of {records} records are dead letters ({reasons}): {total / records:.4g} is more than "
-        f"max_bad_fraction, {max_bad_fraction:g}; see the table dead_letters"
-    )
+    share, limit = sum(dead.values()) / records, run.max_bad_fraction
+    if share > limit:
+        return (
+            f"{sum(dead.values())} of {records} records are dead letters ({reasons}): {share:.4g} is more "
+            f"than max_bad_fraction, {limit:g}; see the table dead_letters"
+        )
+    if "corrupt_shard" in dead and limit < 1:
+        return (
+            f"corrupt shards: {dead['corrupt_shard']}, and nobody knows how many records they held; see the "
+            "table dead_letters, or set max_bad_fraction to 1 to go on without them"
+        )
+    scored = {key[1] for key in counts if key[0] == "status"}
+    for model in run.models:
+        if model not in scored:
+            return f"no record could be scored for model {model}: {_why_unscored(counts, dead)}"
+    return None
+
+
+def _why_unscored(counts: Counts, dead: Mapping[str, int]) -> str:
+    names = sorted({key[2] for key in counts if key[0] == "unmapped"})
+    if names:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        return f"the class map has none of the annotated names ({shown})"
+    return f"all are dead letters ({', '.join(dead)})"
 
 
 def _counted(counts: Counts, kind: str) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 OUTPUT/<table>/run_date=YYYY-MM-DD/run_id=<id>/part-*.parquet
 OUTPUT/runs/<id>/{started.json, config.yaml, manifest.json}
-OUTPUT/_staging/<id>/<table>/part-*.parquet            gone once the run is complete
+OUTPUT/runs/<id>/staging/<table>/part-*.parquet        gone once the run is complete
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class RunPaths:
     @property
     def staging(self) -> str:
         """Directory of the staged parts; no table root, so that nothing half-written is ever queried."""
-        return posixpath.join(self.output, "_staging", self.run_id)
+        return self.record("staging")
 
     def record(self, name: str) -> str:
         """A file of the run's own directory, such as `manifest.json`."""
