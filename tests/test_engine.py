@@ -298,6 +298,17 @@ def test_wrong_arguments_are_refused(
     assert message == str(caught.value)
 
 
+def test_preprocessing_may_be_given_as_a_config_says_it(tiny_model: Path) -> None:
+    images, targets = images_of(2), column(0, 1)
+    given = {"scale": [0, 1], "channels": "bgr"}
+    as_mapping = load_engine(str(tiny_model), batch_size=2, preprocess=given)(images, targets)
+    as_settings = load_engine(
+        str(tiny_model), batch_size=2, preprocess=Preprocess(scale=(0, 1), channels="bgr")
+    )(images, targets)
+
+    np.testing.assert_array_equal(as_settings.logits, as_mapping.logits)
+
+
 def test_an_unknown_method_is_refused(tiny_model: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_engine(str(tiny_model), ("gradcam+",))

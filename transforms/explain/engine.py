@@ -8,7 +8,7 @@ batch normalisation into the convolutions.
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -220,7 +220,7 @@ def load_engine(
     target_layer: str = "auto",
     batch_size: int = 32,
     precision: str = "float32",
-    preprocess: Preprocess | None = None,
+    preprocess: Preprocess | Mapping[str, Any] | None = None,
     groups: Sequence[Sequence[int]] = (),
     output: str | int | None = None,
 ) -> Engine:
@@ -233,12 +233,14 @@ def load_engine(
         batch_size: images in one pass.
         precision: `float32`, or `bfloat16` to let oneDNN compute in bfloat16. The switch is global to the
             process: use one precision in one process.
-        preprocess: what happens between uint8 RGB pixels and the model; None feeds float32 0..255.
+        preprocess: what happens between uint8 RGB pixels and the model, or the same as a config says it,
+            such as `{"scale": [-1, 1]}`; None feeds float32 0..255.
         groups: groups of class indexes that targets of -10 and below refer to.
         output: name or index of the output that holds the scores; needed where there are several.
 
     Raises:
         ModelError: the file is missing or no classifier, or a method, layer or class is unknown.
+        pydantic.ValidationError: `preprocess` is a mapping with an unknown key or a wrong value.
     """
     unknown = [method for method in methods if method not in METHODS]
     if unknown:
@@ -251,7 +253,7 @@ def load_engine(
         methods=methods,
         target_layer=target_layer,
         batch_size=batch_size,
-        preprocess=preprocess or Preprocess(),
+        preprocess=Preprocess.model_validate(preprocess or {}),
         groups=groups,
         output=output,
     )
