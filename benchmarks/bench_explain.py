@@ -2,9 +2,9 @@
 
 Both run in one process on the same images, in turn; the ratio of each pair is taken and the median of the
 ratios is quoted, so that a machine whose speed drifts does not matter. Weights are random: they change no
-cost.
+cost. The precision is that of the whole process, the forward pass included: two precisions are two runs.
 
-    python benchmarks/bench_explain.py [--models MobileNetV2 ResNet50] [--repeats 9] [--batch-size 32]
+    python benchmarks/bench_explain.py [--models MobileNetV2 ResNet50] [--repeats 9] [--precision bfloat16]
 """
 
 import argparse
@@ -34,8 +34,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["MobileNetV2", "EfficientNetB0", "ResNet50"])
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
-    results = [bench(name, arguments.batch_size, arguments.repeats) for name in arguments.models]
+    results = [
+        bench(name, arguments.batch_size, arguments.repeats, arguments.precision) for name in arguments.models
+    ]
     print(
         f"{'model':18}{'forward img/s':>15}{'engine img/s':>15}{'engine / forward, median (min to max)':>42}"
     )
@@ -45,7 +48,7 @@ def main() -> None:
     print(json.dumps(results))
 
 
-def bench(name: str, batch_size: int, repeats: int) -> dict[str, str | float]:
+def bench(name: str, batch_size: int, repeats: int, precision: str) -> dict[str, str | float]:
     """Throughput of the plain `tf.function` forward pass and of gradcam + hirescam, and their ratio."""
     model = getattr(keras.applications, name)(weights=None, input_shape=(SIZE, SIZE, 3))
     images = np.random.default_rng(0).integers(0, 256, (batch_size, SIZE, SIZE, 3), np.uint8)
@@ -53,7 +56,7 @@ def bench(name: str, batch_size: int, repeats: int) -> dict[str, str | float]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        engine = load_engine(str(path), METHODS, batch_size=batch_size)
+        engine = load_engine(str(path), METHODS, batch_size=batch_size, precision=precision)
 
     @tf.function
     def forward(batch: tf.Tensor) -> tf.Tensor:

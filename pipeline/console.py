@@ -68,8 +68,7 @@ def print_summary(
     summary_of = {
         (row["model"], row["method"], row["group_kind"], row["group_name"]): row for row in summaries
     }
-    methods = manifest["config"]["explain"]["methods"]
-    method = "hirescam" if "hirescam" in methods else methods[0]
+    method = manifest["verdict_method"]
     table = rich.table.Table(title=rich.markup.escape(f"{manifest['name']}: {method}"), title_justify="left")
     for column in ("model", "what", "verdict"):
         table.add_column(column)

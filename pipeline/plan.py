@@ -62,8 +62,7 @@ class Plan:
     @property
     def verdict_method(self) -> str:
         """The method that verdicts use: HiResCAM where it is computed, else the first."""
-        methods = self.run.details["config"]["explain"]["methods"]
-        return "hirescam" if "hirescam" in methods else str(methods[0])
+        return str(self.run.details["verdict_method"])
 
 
 def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: int | None = None) -> Plan:
@@ -98,6 +97,7 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
         "limit": limit,
         "config": resolved,
         "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "verdict_method": "hirescam" if "hirescam" in config.explain.methods else config.explain.methods[0],
         "models": [_model_details(config, spec) for spec in specs],
         "data": {
             "format": config.data.format,

@@ -116,6 +116,17 @@ def test_the_content_hash_is_of_what_the_files_hold(tmp_path: Path) -> None:
     assert content_hash(str(first)) != content_hash(str(second))
 
 
+def test_a_file_that_holds_a_layer_is_no_model(tmp_path: Path) -> None:
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    path = tmp_path / "layer.keras"
+    keras.saving.save_model(layer, path)
+    with pytest.raises(ModelError) as caught:
+        load_engine(str(path))
+
+    assert f"'{path}' holds a Dense, not a Keras model" == str(caught.value)
+
+
 def test_loading_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     text, folder = tmp_path / "text.keras", tmp_path / "folder"
     text.write_text("not a model")

@@ -122,6 +122,18 @@ def test_an_image_name_that_no_file_can_have_is_a_dead_letter(tmp_path: Path, na
         assert_that(counts, equal_to([1]))
 
 
+def test_text_that_no_row_can_hold_is_told_all_the_same(tmp_path: Path) -> None:
+    """Half a surrogate pair, which JSON lets through, in an annotation whose image is not listed."""
+    (tmp_path / "images").mkdir()
+    lost = '{"id": "\\ud800", "image_id": "\\ud800", "category_id": 1, "bbox": [0, 0, 1, 1]}'
+    (tmp_path / "set.json").write_text(f'{{"images": [], "annotations": [{lost}], "categories": []}}')
+    settings = coco_settings(tmp_path, str(tmp_path / "set.json"))
+    message = "record 0: annotation ? is of image ?, which the file does not list"
+
+    letter = DeadLetter("read", str(tmp_path / "set.json"), None, "missing_image", message, 0)
+    assert_read(list_shards(settings).shards, settings, examples=[], dead_letters=[letter])
+
+
 def test_a_bad_record_becomes_a_dead_letter_of_the_read_stage(tmp_path: Path) -> None:
     path = write_tfrecord(tmp_path / "a.tfrecord", "a", "b")
     path.write_bytes(path.read_bytes()[:-1])

@@ -49,6 +49,8 @@ def load_classifier(path: str) -> Classifier:
             model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the file makes it stumble over
         raise ModelError(f"{path!r} cannot be loaded as a Keras model: {_first_line(error)}") from error
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"{path!r} holds a {type(model).__name__}, not a Keras model")
     return _KerasModel(model)
 
 

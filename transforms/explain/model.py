@@ -173,7 +173,7 @@ def _named(
             f"target_layer {target_layer!r} is no layer of the model{hint}; candidates: {listed}"
         )
     found = tensors[name]
-    if not any(found is tensor for tensor in maps):
+    if found.name not in {tensor.name for tensor in maps}:
         raise ModelError(
             f"target_layer {target_layer!r} has output shape {tuple(found.shape)} and is no feature map "
             f"on the way to the logits; candidates: {listed}"

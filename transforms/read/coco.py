@@ -45,7 +45,7 @@ def read(file: BinaryIO, source: Source, settings: CocoSettings) -> Iterator[Exa
             yield _example(image, annotations, names, position, part, source, settings)
         except RecordError as error:
             file_name = image.get("file_name")
-            yield Bad(position, clean(file_name) if isinstance(file_name, str) else None, error)
+            yield Bad(position, file_name if isinstance(file_name, str) else None, error)
     listed = {_text(image["id"]) for image in images if _is_id(image.get("id"))}
     for image_id, annotations in of_image.items():
         if image_id not in listed:

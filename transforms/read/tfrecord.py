@@ -89,18 +89,19 @@ class _Records:
     """Iterates over the records of one open file; a bad checksum does not end the iteration."""
 
     def __init__(self, file: BinaryIO, path: str) -> None:
-        start = file.read(_LENGTH_BYTES + _CRC_BYTES)
-        file.seek(0)
+        stream: BinaryIO | gzip.GzipFile = file
+        start = stream.read(_LENGTH_BYTES + _CRC_BYTES)
+        stream.seek(0)
         if start.startswith(_GZIP_MAGIC) and not _is_header(start):
-            file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+            stream = gzip.GzipFile(fileobj=file)
             try:
-                start = file.read(_LENGTH_BYTES + _CRC_BYTES)
-                file.seek(0)
+                start = stream.read(_LENGTH_BYTES + _CRC_BYTES)
+                stream.seek(0)
             except (EOFError, OSError, zlib.error) as error:
                 raise DataError(f"{path!r} is neither a TFRecord file nor a gzip one: {error}") from error
         if start and not _is_header(start):
             raise DataError(f"{path!r} is not a TFRecord file: it does not begin with a record header")
-        self._file = file
+        self._file = stream
         self._at = 0
 
     def __iter__(self) -> "_Records":

@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import DataError, RecordError
 from transforms.progress import PROGRESS
-from transforms.read.common import Bad, Source
+from transforms.read.common import Bad, Source, clean
 from transforms.read.formats import FORMATS
 from transforms.read.settings import DataSettings, ImagesApart, ImagesWithin
 from transforms.records import DeadLetter, Example, Shard
@@ -176,8 +176,10 @@ def _read(source: Source, settings: DataSettings) -> Iterator[Example | Bad]:
 
 
 def _dead(path: str, bad: Bad) -> Any:
-    message = f"record {bad.position}: {bad.error.message}"
-    letter = DeadLetter("read", path, bad.example_id, bad.error.reason, message, bad.position)
+    # What is wrong with a record may be its very text.
+    message = clean(f"record {bad.position}: {bad.error.message}")
+    example_id = None if bad.example_id is None else clean(bad.example_id)
+    letter = DeadLetter("read", path, example_id, bad.error.reason, message, bad.position)
     return beam.pvalue.TaggedOutput("dead_letters", letter)
 
 
