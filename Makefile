@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-slow check format bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ demo: $(INSTALLED)  ## plant a shortcut in made-up images, train two models, aud
 
 test: $(INSTALLED)  ## run the default test suite
 	$(BIN)/pytest
+
+test-slow: $(INSTALLED)  ## run what the default suite leaves out: every family of keras.applications
+	$(BIN)/pytest -m slow
 
 check: $(INSTALLED)  ## formatting, lint, types
 	$(BIN)/ruff format --check

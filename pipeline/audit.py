@@ -42,7 +42,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
 
     # From here on everything is integers that add up the same in any order.
     tallies = scores | "Summarize" >> SummarizeScores(plan.model_groups)
-    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method)
+    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.judged, plan.withheld)
 
     # A duplicate has its dead letter already, whatever else is wrong with it.
     undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(

@@ -230,3 +230,41 @@ def write_coco(
     path = folder / "set.json"
     path.write_text(json.dumps(document))
     return path
+
+
+def make_transformer(
+    *, pool: str = "class", grid: int = 4, dim: int = 12, blocks: int = 2, patches: str = "convolution"
+) -> Any:
+    """A tiny vision transformer on images of 4 * grid pixels; `norm1` stands before its last attention.
+
+    Args:
+        pool: what the head reads: `class`, a class token that stands first, or `mean`, all tokens.
+        grid: rows and columns of tokens.
+        dim: channels.
+        blocks: transformer blocks; only layers of the last have names.
+        patches: how the image becomes tokens: by `convolution`, or by a `reshape` of the image itself.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers, size = keras.layers, 4 * grid
+    inputs = keras.Input((size, size, 3))
+    if patches == "convolution":
+        x = layers.Conv2D(dim, 4, strides=4)(inputs)
+        x = layers.Reshape((grid * grid, dim), name="tokens")(x)
+    else:
+        x = layers.Reshape((grid, 4, grid, 4, 3))(inputs)
+        x = layers.Permute((1, 3, 2, 4, 5))(x)
+        x = layers.Dense(dim, name="tokens")(layers.Reshape((grid * grid, 48))(x))
+    if pool == "class":
+        token = layers.Dense(dim, name="class_token")(keras.ops.zeros_like(x[:, :1, :]))
+        x = layers.Concatenate(axis=1)([token, x])
+    for block in reversed(range(blocks)):
+        last = block == 0
+        y = layers.LayerNormalization(name="norm1" if last else None)(x)
+        x = layers.Add(name="attended" if last else None)([x, layers.MultiHeadAttention(2, dim // 2)(y, y)])
+        y = layers.Dense(2 * dim, activation="gelu")(layers.LayerNormalization()(x))
+        x = layers.Add()([x, layers.Dense(dim)(y)])
+    x = layers.LayerNormalization(name="final")(x)
+    x = x[:, 0] if pool == "class" else layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, layers.Dense(3, activation="softmax", name="scores")(x))

@@ -22,6 +22,11 @@ SETTINGS = JudgeSettings(min_images=5)
 MODELS, METHODS, CLASSES, CAMERAS = ("m", "n"), ("gradcam", "hirescam"), ("cat", "dog"), ("A", "B")
 
 
+def judged_by(method):
+    """Every model is judged by that method at the builders' layer."""
+    return dict.fromkeys((*MODELS, "empty"), ("last", method))
+
+
 def combined(rows, random):
     """The rows through the CombineFn: random bundles, merged in random groups until one is left."""
     combine = TallyScores()
@@ -108,7 +113,7 @@ def test_judge_models_equals_a_direct_loop(tallies, seed):
     assert {"suspect", "unsuspected", "insufficient"} >= {finding.verdict for finding in findings}
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         by_group = root | beam.Create(shuffled(list(tallies.items()), seed))
-        judged = by_group | JudgeModels(SETTINGS, "hirescam")
+        judged = by_group | JudgeModels(SETTINGS, judged_by("hirescam"))
         expected = [summarise(group, tally) for group, tally in tallies.items()]
         assert_that(judged["summaries"], equal_to(expected), "summaries")
         assert_that(judged["findings"], equal_to(findings), "findings")
@@ -121,7 +126,7 @@ def test_scores_become_findings_in_one_pipeline(rows, tallies):
         expected += [(model, row.group_name, row.verdict) for row in judge_model(of_model, SETTINGS)]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         by_group = root | beam.Create(rows) | SummarizeScores(SEEDS)
-        findings = (by_group | JudgeModels(SETTINGS, "gradcam"))["findings"]
+        findings = (by_group | JudgeModels(SETTINGS, judged_by("gradcam")))["findings"]
         verdicts = findings | beam.Map(lambda row: (row.model, row.group_name, row.verdict))
         assert_that(verdicts, equal_to(expected))
 
@@ -130,7 +135,7 @@ def test_slices_over_all_classes_have_a_summary_and_no_finding(tallies):
     of_all = make_group(kind="slice", class_name=None, slice_key="camera", slice_value="A")
     assert of_all in tallies
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        judged = root | beam.Create(list(tallies.items())) | JudgeModels(SETTINGS, "hirescam")
+        judged = root | beam.Create(list(tallies.items())) | JudgeModels(SETTINGS, judged_by("hirescam"))
         kept = (
             judged["findings"]
             | beam.Filter(lambda row: row.class_name is None)

@@ -1,7 +1,7 @@
 """JudgeModels: scores are tallied by group, each tally is summarised, each model is judged."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -44,23 +44,25 @@ class JudgeModels(beam.PTransform):
 
     Attributes:
         settings: margins and rates.
-        method: the one method whose heatmaps the verdicts use.
+        judged: model -> the layer and the method whose heatmaps its verdicts use.
+        withheld: why no verdicts are made, None where they are.
 
     Returns:
         PCollections `summaries` and `findings`.
     """
 
     settings: JudgeSettings
-    method: str
+    judged: Mapping[str, tuple[str, str]]
+    withheld: str | None = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
         summaries = tallies | "Summarise" >> beam.MapTuple(summarise).with_output_types(Summary)
         findings = (
             tallies
-            | "OfVerdictMethod" >> beam.Filter(lambda item: item[0].method == self.method)
+            | "Judged" >> beam.Filter(_is_judged, self.judged)
             | "ByModel" >> beam.Map(_by_model).with_output_types(tuple[str, tuple[Group, Tally]])
             | "OneModel" >> beam.GroupByKey()
-            | "Judge" >> beam.FlatMap(_judge, self.settings).with_output_types(Finding)
+            | "Judge" >> beam.FlatMap(_judge, self.settings, self.withheld).with_output_types(Finding)
         )
         return {"summaries": summaries, "findings": findings}
 
@@ -95,5 +97,11 @@ def _by_model(item: tuple[Group, Tally]) -> tuple[str, tuple[Group, Tally]]:
     return item[0].model, item
 
 
-def _judge(item: tuple[str, Iterable[tuple[Group, Tally]]], settings: JudgeSettings) -> list[Finding]:
-    return judge_model(dict(item[1]), settings)
+def _is_judged(item: tuple[Group, Tally], judged: Mapping[str, tuple[str, str]]) -> bool:
+    return judged[item[0].model] == (item[0].target_layer, item[0].method)
+
+
+def _judge(
+    item: tuple[str, Iterable[tuple[Group, Tally]]], settings: JudgeSettings, withheld: str | None
+) -> list[Finding]:
+    return judge_model(dict(item[1]), settings, withheld)
