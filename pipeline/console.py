@@ -13,6 +13,13 @@ from transforms.judge.statistics import STATUSES
 from transforms.write.manifest import FLAGS
 
 _STYLES = {"suspect": "bold red", "unsuspected": "green", "insufficient": "yellow"}
+_HEADS = {
+    "softmax": "one class of many; the logits stand before it",
+    "sigmoid": "each class for itself; the logits stand before it",
+    "binary": "one logit, read as two classes: 0 where it is negative, 1 where it is positive",
+    "linear": "the output itself",
+    "function": "scores of a function of the user",
+}
 # Suspects beyond these stand in the table `findings` only.
 _MOST_SUSPECTS = 20
 
@@ -25,10 +32,13 @@ def print_plan(plan: Plan, config_yaml: str) -> None:
     listing = f"{_counted(data['files'], 'file')} in {_counted(data['shards'], 'shard')}"
     console.print(f"data: {listing}, {data['bytes']:,} bytes, format {data['format']}")
     for model in plan.run.details["models"]:
-        height, width = model["map_size"]
+        maps = ", ".join(
+            f"{height}x{width} at {layer['name']}"
+            for layer in model["layers"]
+            for height, width in [layer["map_size"]]
+        )
         console.print(
-            f"model {model['name']}: heatmaps of {height}x{width} at {model['target_layer']}, "
-            f"{model['classes']} classes, {model['head']} head",
+            f"model {model['name']}: heatmaps of {maps}, {model['classes']} classes, {model['head']} head",
             markup=False,
         )
     console.print(
@@ -50,7 +60,13 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     }
     for key, label in labels.items():
         value = "x".join(str(n) for n in found[key]) if isinstance(found[key], list) else found[key]
+        if key == "head":
+            value = f"{value}: {_HEADS[value]}"
         console.print(f"{label:14} {value}", markup=False, soft_wrap=True)
+    if not found["separates"]:
+        console.print(
+            f"{'note':14} the logits also see the image past the cut layer", markup=False, soft_wrap=True
+        )
     nearest = list(found["candidates"].items())[-8:][::-1]
     for index, (name, shape) in enumerate(nearest):
         label = "candidates" if index == 0 else ""

@@ -15,7 +15,6 @@ import yaml
 from pipeline import cli
 from pipeline.cli import main
 from pipeline.config import Config
-from transforms.explain import load_engine
 from transforms.write.schemas import TABLES
 
 from .builders import encode, make_image, write_coco
@@ -90,7 +89,9 @@ def test_help_names_the_commands() -> None:
     done = in_process(["--help"], "")
 
     assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
-    assert ["run", "inspect", "schema", "demo"] == re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
+    assert ["run", "inspect", "overlay", "schema", "demo"] == re.findall(
+        r"^    (\w+) ", done.stdout, re.MULTILINE
+    )
 
 
 def test_a_process_of_its_own_prints_nothing_but_the_answer(tiny_model: Path) -> None:
@@ -150,41 +151,6 @@ def test_a_file_that_does_not_exist(
 def test_schema_prints_the_json_schema_of_the_config(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["schema"])
     assert Config.model_json_schema() == json.loads(capsys.readouterr().out)
-
-
-def test_inspect_lists_what_could_be_explained(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    logits = load_engine(str(tiny_model), batch_size=1).logits_tensor
-
-    assert 0 == main(["inspect", str(tiny_model)])
-    assert [
-        "cut layer      last",
-        "map size       4x4",
-        f"logits tensor  {logits}",
-        "head           softmax",
-        "classes        3",
-        "input size     16x16",
-        "candidates     last 4x4x6",
-        "               middle 8x8x4",
-        "               norm 8x8x4",
-        "               first 8x8x4",
-        "               rescaling 16x16x3",
-    ] == capsys.readouterr().out.splitlines()
-
-
-def test_inspect_as_json(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = {"rescaling": [16, 16, 3], "first": [8, 8, 4], "norm": [8, 8, 4]}
-
-    assert 0 == main(["inspect", "--json", str(tiny_model)])
-    assert {
-        "model": str(tiny_model),
-        "target_layer": "last",
-        "map_size": [4, 4],
-        "logits_tensor": load_engine(str(tiny_model), batch_size=1).logits_tensor,
-        "head": "softmax",
-        "classes": 3,
-        "input_size": [16, 16],
-        "candidates": {**first, "middle": [8, 8, 4], "last": [4, 4, 6]},
-    } == json.loads(capsys.readouterr().out)
 
 
 def test_a_dry_run_prints_config_and_plan_and_touches_nothing(
