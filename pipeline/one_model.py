@@ -26,7 +26,7 @@ def add_overlay(commands: Any) -> None:
     """Adds `overlay` to the subcommands."""
     overlay = commands.add_parser(
         "overlay",
-        help="lay heatmaps over photos, as a PNG",
+        help="lay heatmaps over photos",
         parents=[_model_options()],
         allow_abbrev=False,
     )
@@ -51,7 +51,10 @@ def add_overlay(commands: Any) -> None:
     overlay.add_argument("--alpha", type=float, default=0.5, help="opacity of the heatmap, 0 to 1")
     overlay.add_argument("--colormap", default="viridis", help="one of Matplotlib's (default: %(default)s)")
     overlay.add_argument(
-        "--out", default="overlay.png", metavar="FILE.png", help="where to write (default: %(default)s)"
+        "--out",
+        default="overlay.png",
+        metavar="FILE",
+        help="picture to write, .png or .jpg (default: %(default)s)",
     )
     overlay.set_defaults(function=_overlay)
 

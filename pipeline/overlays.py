@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transforms.errors import DataError, RecordError, UsageError, did_you_mean
 from transforms.explain.decode import decode, show
@@ -55,7 +56,9 @@ def overlays(
         likely = np.argsort(-logits[0], kind="stable")[:top].tolist()
         targets = np.array([chosen or likely], np.int32)
         found = engine(pixels, targets)
-        by_pixel = engine.pixels(pixels, targets) if set(methods) & set(PIXEL_METHODS) else {}
+        by_pixel = {}
+        if set(methods) & set(PIXEL_METHODS):
+            by_pixel = {method: _clipped(maps) for method, maps in engine.pixels(pixels, targets).items()}
         probabilities = engine.probabilities(logits)[0]
         for column, target in enumerate(targets[0].tolist()):
             for layer, maps in found.layers.items():
@@ -71,6 +74,11 @@ def overlays(
                     )
                 )
     return rows
+
+
+def _clipped(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps of pixels without their highest percent, single pixels beside which nothing else would be seen."""
+    return np.minimum(maps, np.percentile(maps, 99, axis=(2, 3), keepdims=True)).astype(np.float32)
 
 
 def _class_index(name: str, labels: Sequence[str], classes: int) -> int:

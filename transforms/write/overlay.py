@@ -1,4 +1,4 @@
-"""Heatmaps laid over photos, side by side in one PNG."""
+"""Heatmaps laid over photos, side by side in one picture."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,13 @@ class OverlayRow:
 def draw_overlays(
     rows: Sequence[OverlayRow], path: str, *, alpha: float = 0.5, colormap: str = "viridis"
 ) -> None:
-    """Writes a PNG: a row for each photo, class and layer, with the photo and then each method over it.
+    """Writes a picture: for each photo, class and layer the photo itself and then each method over it.
 
     Every map is scaled by its own maximum, so colours compare places of one map and not maps.
 
     Args:
         rows: at least one, all with the same methods.
-        path: the PNG file.
+        path: the file; its suffix says the format, such as .png or .jpg.
         alpha: opacity of the heatmap, 0 to 1.
         colormap: name of one of Matplotlib's.
 
