@@ -20,6 +20,8 @@ _HEADS = {
     "linear": "the output itself",
     "function": "scores of a function of the user",
 }
+# A transformer's last block and head have 7.
+_MOST_BEHIND = 10
 # Suspects beyond these stand in the table `findings` only.
 _MOST_SUSPECTS = 20
 
@@ -66,6 +68,13 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     if not found["separates"]:
         console.print(
             f"{'note':14} the logits also see the image past the cut layer", markup=False, soft_wrap=True
+        )
+    if found["behind"] > _MOST_BEHIND:
+        console.print(
+            f"{'note':14} {found['behind']} operations with weights lie behind the cut layer, more than a "
+            "head has; is there a later one?",
+            markup=False,
+            soft_wrap=True,
         )
     nearest = list(found["candidates"].items())[-8:][::-1]
     for index, (name, shape) in enumerate(nearest):

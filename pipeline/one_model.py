@@ -141,6 +141,7 @@ def _inspect(arguments: argparse.Namespace, _: Sequence[str]) -> int:
         "target_layer": engine.target_layer,
         "map_size": list(engine.map_size),
         "separates": engine.separates[engine.target_layer],
+        "behind": engine.behind[engine.target_layer],
         "logits_tensor": engine.logits_tensor,
         "head": engine.head,
         "classes": engine.classes,

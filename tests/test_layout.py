@@ -78,6 +78,20 @@ CASES: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], str | None]] = {
     "rolled": (lambda x: tf.roll(x, 1, axis=1), None),
     "rolled beside the image": (lambda x: tf.roll(x, 1, axis=1) + x, MAP),
     "gate of a squeeze": (lambda x: x * tf.reduce_mean(x, (1, 2), keepdims=True), MAP),
+    "halves of the channels": (
+        lambda x: tf.split(tf.concat([x, x], -1), 2, axis=-1)[1],
+        MAP,
+    ),
+    "a convolution of what was lost": (
+        lambda x: tf.nn.conv2d(tf.roll(x, 1, axis=1), tf.ones((1, 1, 3, 7)), 1, "SAME"),
+        "n2 r4 c6 k7",
+    ),
+    "transposed convolution": (
+        lambda x: tf.nn.conv2d_transpose(x, tf.ones((2, 2, 5, 3)), (2, 8, 12, 5), 2),
+        "n2 r8 c12 k5",
+    ),
+    "class token dropped with an ellipsis": (lambda x: with_class(x)[:, 1:, ...], "n2 t24(0+4x6) k3"),
+    "channels taken with an ellipsis": (lambda x: x[..., 1:], "n2 r4 c6 k2"),
     "mean over positions": (lambda x: tf.reduce_mean(x, (1, 2)), None),
     "mean over channels": (lambda x: tf.reduce_mean(x, -1, keepdims=True), "n2 r4 c6 1"),
     "normalised channels": (lambda x: x - tf.reduce_mean(x, -1, keepdims=True) * tf.ones(3), MAP),

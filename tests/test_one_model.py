@@ -50,6 +50,7 @@ def test_inspect_as_json(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -
         "target_layer": "last",
         "map_size": [4, 4],
         "separates": True,
+        "behind": 1,
         "logits_tensor": load_engine(str(tiny_model), batch_size=1).logits_tensor,
         "head": "softmax",
         "classes": 3,

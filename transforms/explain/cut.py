@@ -13,6 +13,7 @@ _PRIME = 2**61 - 1
 _LOCAL_POOLING = {"MaxPool", "AvgPool", "MaxPoolV2"}
 # What depends on a tensor's shape only carries nothing of the image.
 _SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+_WEIGHTED = {"MatMul", "BatchMatMulV2", "Einsum", "Conv2D", "DepthwiseConv2dNative"}
 # Linear in the image as long as only one of their inputs depends on it.
 _LINEAR = {"MatMul", "BatchMatMulV2", "Einsum", "Conv2D", "BiasAdd", "AddV2", "Add", "Sub", "Mul"}
 _RESHAPING = {"Reshape", "Squeeze", "ExpandDims", "Transpose", "Identity", "Cast"}
@@ -63,7 +64,7 @@ class Route:
             layout = follow(op, self.layouts)
             for tensor in used:
                 found = layout
-                if layout is not None and tensor.shape != op.outputs[0].shape:
+                if tensor.shape != op.outputs[0].shape:
                     found = None
                 if found is None and token_grid is not None:
                     found = of_tokens(tensor, token_grid)
@@ -103,6 +104,15 @@ class Route:
         if source.op.type in _LOCAL_POOLING and self.grid(source.op.inputs[0]) != (0, 0):
             return _original(source.op.inputs[0])
         return cut
+
+    def behind(self, cut: tf.Tensor) -> int:
+        """How many operations with weights lie between a map and the logits."""
+        reached, count = {cut.name}, 0
+        for op in self._ops:
+            inputs = [tensor for tensor in op.inputs if tensor.name in reached]
+            reached.update(tensor.name for tensor in op.outputs if inputs)
+            count += op.type in _WEIGHTED and len(inputs) == 1
+        return count
 
     def after_the_average(self, cut: tf.Tensor) -> str | None:
         """What keeps the head behind a map from being global average pooling and linear layers.

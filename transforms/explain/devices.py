@@ -1,5 +1,6 @@
 """What TensorFlow computes on, and how a graph is compiled for it."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +42,9 @@ def compiled(
     """
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
     if weight_bytes <= _MAX_FROZEN_BYTES:
-        concrete = convert_variables_to_constants_v2(concrete)
+        # The gradient of a loop, as in a recurrent head, asks for the variables themselves: then without.
+        with contextlib.suppress(ValueError):
+            concrete = convert_variables_to_constants_v2(concrete)
     if xla is None:
         xla = bool(tf.config.list_physical_devices("GPU"))
     if not xla:

@@ -66,6 +66,7 @@ class Engine:
         classes: number of classes K.
         map_sizes: name of each explained layer -> height and width of its heatmaps.
         separates: name of each explained layer -> whether the image reaches the logits through it only.
+        behind: name of each explained layer -> operations with weights between it and the logits.
         target_layer: the first layer that is explained.
         map_size: height and width of its heatmaps.
         logits_tensor: name of the logits in the traced graph.
@@ -102,6 +103,7 @@ class Engine:
         if len(self.map_sizes) != len(anatomy.cuts):
             raise ModelError(f"target_layer names a layer twice: {', '.join(c.name for c in anatomy.cuts)}")
         self.separates = {cut.name: cut.separates for cut in anatomy.cuts}
+        self.behind = {cut.name: cut.behind for cut in anatomy.cuts}
         self.target_layer, self.map_size = next(iter(self.map_sizes.items()))
         self.classes = int(anatomy.logits.shape[1])
         self.logits_tensor = anatomy.logits_tensor

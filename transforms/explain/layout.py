@@ -42,6 +42,8 @@ _MAP_ORDER: dict[bytes, tuple[Role, ...]] = {
     b"NCHW": ("batch", "channel", "row", "column"),
 }
 _MOST_CLASS_TOKENS = 16
+# What is done to feature maps and to nothing else: it says what the axes are, even after they were lost.
+_MAPS_ONLY = {"Conv2D", "Conv2DBackpropInput", "DepthwiseConv2dNative", "MaxPool", "AvgPool"}
 # Same shape out as in, and yet a position of the output is not that position of the input.
 _MIXING = {"Roll", "Reverse", "ReverseV2", "ReverseSequence", "Cumsum", "GatherV2", "GatherNd", "ScatterNd"}
 
@@ -66,12 +68,19 @@ def of_tokens(tensor: tf.Tensor, grid: tuple[int, int]) -> Layout | None:
 
 
 def follow(op: tf.Operation, layouts: dict[str, Layout]) -> Layout | None:
-    """The layout of an operation's outputs, from those of its inputs; None where positions are lost."""
-    known = [tensor.name for tensor in op.inputs if tensor.name in layouts]
-    if not known or not op.outputs or not op.outputs[0].shape.is_fully_defined():
+    """The layout of an operation's first output, from those of its inputs; None where positions are lost.
+
+    Other outputs of the same shape have the same layout.
+    """
+    if not op.outputs or not op.outputs[0].shape.is_fully_defined():
         return None
     shape = op.outputs[0].shape.as_list()
+    if op.type in _MAPS_ONLY and len(shape) == 4:
+        return _map_of(shape, op.get_attr("data_format"))
+    known = [tensor.name for tensor in op.inputs if tensor.name in layouts]
     rule = _RULES.get(op.type)
+    if not known:
+        return None
     if rule is not None:
         return rule(op, layouts, shape)
     if op.type in _MIXING:
@@ -153,12 +162,22 @@ def _first(op: tf.Operation, layouts: dict[str, Layout]) -> Layout | None:
 
 
 def _convolved(op: tf.Operation, layouts: dict[str, Layout], shape: list[int]) -> Layout | None:
-    """Convolution, pooling, resizing, patches: rows stay rows, in another number."""
+    """Pooling, resizing, patches: rows stay rows, in another number."""
     known = [layouts[tensor.name] for tensor in op.inputs if tensor.name in layouts]
     own = _format_of(known[0])
     if len(shape) != 4 or own is None:
         return None
     return _map_of(shape, op.get_attr("data_format") if "data_format" in op.node_def.attr else own)
+
+
+def _split(op: tf.Operation, layouts: dict[str, Layout], shape: list[int]) -> Layout | None:
+    """The parts of a map that is split in its channels."""
+    value, axis = (op.inputs[1], op.inputs[0]) if op.type == "Split" else (op.inputs[0], op.inputs[2])
+    layout, index = layouts.get(value.name), tf.get_static_value(axis)
+    if layout is None or index is None or not _is_channels(layout[int(index)]):
+        return None
+    position = int(index) % len(layout)
+    return (*layout[:position], (Part("channel", shape[position]),), *layout[position + 1 :])
 
 
 def _reshaped(op: tf.Operation, layouts: dict[str, Layout], shape: list[int]) -> Layout | None:
@@ -324,16 +343,21 @@ def _positions_taken(op: tf.Operation, axis: int, size: int) -> range | None:
 
 
 def _strided(op: tf.Operation, values: Sequence[Any], axis: int, size: int) -> range | None:
-    if op.get_attr("ellipsis_mask") or op.get_attr("new_axis_mask"):
+    if op.get_attr("new_axis_mask"):
         return None
-    begin, end, step = (int(value[axis]) if axis < len(value) else None for value in values)
-    if begin is None or op.get_attr("begin_mask") >> axis & 1:
-        begin = None
-    if end is None or op.get_attr("end_mask") >> axis & 1:
-        end = None
-    if op.get_attr("shrink_axis_mask") >> axis & 1 and begin is not None:
+    entry, ellipsis = axis, op.get_attr("ellipsis_mask").bit_length() - 1
+    if 0 <= ellipsis <= axis:  # it stands for so many axes that the entries behind it are the last ones
+        entry = axis - op.inputs[0].shape.rank + len(values[0])
+        if entry <= ellipsis:
+            return range(size)
+    if entry >= len(values[0]):
+        return range(size)
+    begin, end, step = (int(value[entry]) for value in values)
+    if op.get_attr("shrink_axis_mask") >> entry & 1:
         return range(begin % size, begin % size + 1)
-    return range(size)[slice(begin, end, step)]
+    first = None if op.get_attr("begin_mask") >> entry & 1 else begin
+    last = None if op.get_attr("end_mask") >> entry & 1 else end
+    return range(size)[slice(first, last, step)]
 
 
 _Rule = Callable[[tf.Operation, dict[str, Layout], list[int]], Layout | None]
@@ -341,11 +365,7 @@ _Rule = Callable[[tf.Operation, dict[str, Layout], list[int]], Layout | None]
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(
         (
-            "Conv2D",
-            "DepthwiseConv2dNative",
-            "MaxPool",
             "MaxPoolV2",
-            "AvgPool",
             "DepthToSpace",
             "SpaceToDepth",
             "ResizeBilinear",
@@ -368,6 +388,7 @@ _RULES: dict[str, _Rule] = {
         ("Add", "AddV2", "Sub", "Mul", "RealDiv", "DivNoNan", "Maximum", "Minimum", "SquaredDifference"),
         _broadcast,
     ),
+    **dict.fromkeys(("Split", "SplitV"), _split),
     "Transpose": _transposed,
     "Einsum": _einsum,
     "ConcatV2": _concatenated,

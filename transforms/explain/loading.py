@@ -126,18 +126,18 @@ class _KerasModel:
         return outputs, recorded
 
     def _call(self, inputs: Inputs) -> dict[str, tf.Tensor]:
-        tensors = list(inputs.values())
-        arguments = tensors[0] if len(tensors) == 1 else self._packed(inputs)
+        structure = getattr(self._model, "input", None)
+        if structure is None:
+            (arguments,) = inputs.values()
+        else:
+            flat = [inputs[t.name] for t in self._model.inputs]
+            arguments = tf.nest.pack_sequence_as(structure, flat)
         output = self._model(arguments, training=False)
         if isinstance(output, dict):
             return output
         flat = tf.nest.flatten(output)
         names = getattr(self._model, "output_names", None) or [str(i) for i in range(len(flat))]
         return dict(zip(names, flat, strict=True))
-
-    def _packed(self, inputs: Inputs) -> Any:
-        """The inputs in the structure that the model was built with."""
-        return tf.nest.pack_sequence_as(self._model.input, [inputs[t.name] for t in self._model.inputs])
 
     def _inline(self, inputs: Inputs) -> "_Frozen":
         """The model with every function call in it dissolved into its operations."""

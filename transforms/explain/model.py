@@ -35,6 +35,7 @@ class Cut:
         name: path of the Keras layer whose output it is, else the tensor's own name.
         map_size: rows and columns of the map.
         separates: whether the image reaches the logits through it only.
+        behind: operations with weights between it and the logits.
         not_cam: the operation because of which the head is not global average pooling and linear layers,
             None for such a head.
     """
@@ -44,6 +45,7 @@ class Cut:
     name: str
     map_size: tuple[int, int]
     separates: bool
+    behind: int
     not_cam: str | None
 
 
@@ -122,6 +124,7 @@ def dissect(
                 name=names.get(cut.name, cut.name),
                 map_size=route.grid(cut),
                 separates=route.separates(cut),
+                behind=route.behind(cut),
                 not_cam=route.after_the_average(cut),
             )
         )
