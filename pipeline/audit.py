@@ -8,8 +8,9 @@ from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.explain.wiring import ExplainExamples
-from transforms.judge.wiring import JudgeModels, SummarizeScores
-from transforms.measure.wiring import DropDuplicates, MeasureLocalization
+from transforms.judge.wiring import CountCompany, JudgeModels, SummarizeScores
+from transforms.measure.ground import Allowed
+from transforms.measure.wiring import DropDuplicates, LocateHeat, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, ReadExamples
 from transforms.records import DeadLetter
 from transforms.write.wiring import WriteReport
@@ -34,15 +35,18 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     explained = read["examples"] | "Explain" >> ExplainExamples(plan.specs, config.explain)
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
+    allowed = Allowed(config.judge.allowed_regions, config.judge.allowed_classes)
     scores = (
         explained.explanations
-        | "Measure" >> MeasureLocalization()
+        | "Measure" >> MeasureLocalization(allowed)
         | "DropDuplicates" >> DropDuplicates(duplicates["keys"])
     )
 
     # From here on everything is integers that add up the same in any order.
-    tallies = scores | "Summarize" >> SummarizeScores(plan.model_groups)
-    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method)
+    located = scores | "Locate" >> LocateHeat(allowed)
+    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups)
+    company = located | "CountCompany" >> CountCompany(plan.verdict_method)
+    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method, company)
 
     # A duplicate has its dead letter already, whatever else is wrong with it.
     undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(

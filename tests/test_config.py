@@ -25,7 +25,7 @@ OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, name, image_name"
 OF_MODEL = "name, path, labels, preprocess, output, target_layer"
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
 OF_EXPLAIN = "methods, targets, batch_size, precision"
-OF_JUDGE = "fdr, suspect_margin, min_images, confirm, epsilon"
+OF_JUDGE = "fdr, suspect_margin, min_images, confirm, epsilon, allowed_regions, allowed_classes"
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,9 @@ import pytest
 
 from pipeline import __version__
 from transforms.geometry import View
+from transforms.judge.company import MIN_TOGETHER
+from transforms.judge.heat import PLACES
+from transforms.judge.places import MIN_EXCESS, MIN_ODDS_RATIO, MIN_SIGMAS
 from transforms.judge.statistics import STATUSES
 from transforms.measure.localization import lay_out, measure
 from transforms.regions import REGIONS
@@ -15,6 +18,7 @@ from transforms.write.schemas import TABLES
 
 ROOT = Path(__file__).parents[1]
 METRICS = (ROOT / "docs/metrics.md").read_text()
+WHERE = (ROOT / "docs/where.md").read_text()
 
 
 def section(title: str) -> str:
@@ -37,6 +41,20 @@ def test_regions_and_statuses_are_listed_as_they_are() -> None:
     assert [(str(i), region) for i, region in enumerate(REGIONS)] == [(i, name) for i, name, _ in regions]
     np.testing.assert_allclose(uniform, [float(area) for *_, area in regions], atol=1e-12)
     assert set(STATUSES) == set(re.findall(r"^\| `(\w+)` \|", section("### Status"), re.MULTILINE))
+
+
+def test_places_and_what_names_them_are_as_they_are() -> None:
+    rows = re.findall(
+        r"^\| ((?:`\w+` ?)+) \|", WHERE.split("\n## Places\n")[1].split("\n## ")[0], re.MULTILINE
+    )
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row) if name != "region"]
+    thresholds = (
+        f"by {MIN_EXCESS}, by an odds ratio of {MIN_ODDS_RATIO} and by {MIN_SIGMAS:.0f} standard errors"
+    )
+
+    assert [*PLACES, "halo"] == listed
+    assert thresholds in " ".join(WHERE.split())
+    assert f"at least {MIN_TOGETHER} of the class's images" in " ".join(WHERE.split())
 
 
 VIEW = View(8, 8, (0, 0, 8, 8), (0, 0, 8, 8))

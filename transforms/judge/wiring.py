@@ -6,11 +6,14 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.judge.company import Pair, pairs_of
 from transforms.judge.groups import groups_of
+from transforms.judge.heat import Ints
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
+from transforms.judge.wording import say_where
 from transforms.records import Finding, Group, Score, Summary
 
 
@@ -39,12 +42,33 @@ class SummarizeScores(beam.PTransform):
 
 
 @dataclasses.dataclass
+class CountCompany(beam.PTransform):
+    """Score -> (Pair, numbers), one for each class and other annotated class that stand in one picture.
+
+    Attributes:
+        method: the one method whose heatmaps the verdicts use.
+    """
+
+    method: str
+
+    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Pair, Any]]:
+        method = self.method
+        return (
+            scores
+            | "OfVerdictMethod" >> beam.Filter(lambda score: score.method == method)
+            | "Pairs" >> beam.FlatMap(pairs_of).with_output_types(tuple[Pair, Any])
+            | "Together" >> beam.CombinePerKey(_summed)
+        )
+
+
+@dataclasses.dataclass
 class JudgeModels(beam.PTransform):
     """(Group, Tally) -> Summary and Finding.
 
     Attributes:
         settings: margins and rates.
         method: the one method whose heatmaps the verdicts use.
+        company: PCollection from `CountCompany` of that method, or None.
 
     Returns:
         PCollections `summaries` and `findings`.
@@ -52,14 +76,23 @@ class JudgeModels(beam.PTransform):
 
     settings: JudgeSettings
     method: str
+    company: Any = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
+        method = self.method  # by itself, since `self` holds a PCollection
         summaries = tallies | "Summarise" >> beam.MapTuple(summarise).with_output_types(Summary)
-        findings = (
-            tallies
-            | "OfVerdictMethod" >> beam.Filter(lambda item: item[0].method == self.method)
+        parts = {
+            "tallies": tallies
+            | "OfVerdictMethod" >> beam.Filter(lambda item: item[0].method == method)
             | "ByModel" >> beam.Map(_by_model).with_output_types(tuple[str, tuple[Group, Tally]])
-            | "OneModel" >> beam.GroupByKey()
+        }
+        if self.company is not None:
+            parts["company"] = self.company | "CompanyByModel" >> beam.Map(
+                _company_by_model
+            ).with_output_types(tuple[str, tuple[Pair, Any]])
+        findings = (
+            parts
+            | "OneModel" >> beam.CoGroupByKey()
             | "Judge" >> beam.FlatMap(_judge, self.settings).with_output_types(Finding)
         )
         return {"summaries": summaries, "findings": findings}
@@ -95,5 +128,14 @@ def _by_model(item: tuple[Group, Tally]) -> tuple[str, tuple[Group, Tally]]:
     return item[0].model, item
 
 
-def _judge(item: tuple[str, Iterable[tuple[Group, Tally]]], settings: JudgeSettings) -> list[Finding]:
-    return judge_model(dict(item[1]), settings)
+def _company_by_model(item: tuple[Pair, Any]) -> tuple[str, tuple[Pair, Any]]:
+    return item[0][0].model, item
+
+
+def _summed(numbers: Iterable[Ints]) -> Any:
+    return sum(numbers)
+
+
+def _judge(item: tuple[str, dict[str, Iterable[Any]]], settings: JudgeSettings) -> Iterator[Finding]:
+    tallies, company = dict(item[1]["tallies"]), dict(item[1].get("company", ()))
+    yield from say_where(judge_model(tallies, settings), tallies, company, settings)
