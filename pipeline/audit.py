@@ -8,11 +8,11 @@ from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.explain.wiring import ExplainExamples
-from transforms.judge.wiring import CountCompany, JudgeModels, SummarizeScores
+from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import DropDuplicates, LocateHeat, MeasureLocalization
-from transforms.read.wiring import FindDuplicates, ReadExamples
-from transforms.records import DeadLetter
+from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
+from transforms.records import DeadLetter, Labelling
 from transforms.write.wiring import WriteReport
 
 
@@ -48,6 +48,14 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     company = located | "CountCompany" >> CountCompany(plan.verdict_method)
     judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method, company)
 
+    # The data are judged themselves, before any model: by names and metadata only.
+    associations = (
+        read["examples"]
+        | "Label" >> LabelExamples()
+        | "DropDuplicateLabels" >> DropDuplicates(duplicates["keys"], Labelling)
+        | "AssociateSlices" >> AssociateSlices(config.slices, config.judge)
+    )
+
     # A duplicate has its dead letter already, whatever else is wrong with it.
     undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(
         duplicates["keys"], DeadLetter
@@ -62,7 +70,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "unread": read["dead_letters"],
         "dead_letters": dead_letters,
         "scores": scores,
-    } | "Count" >> CountOutcomes(plan.specs)
+    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes)
 
     # Parts are staged as they come; the manifest is written last.
     return {
@@ -71,4 +79,5 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "findings": judged["findings"],
         "dead_letters": dead_letters,
         "counts": counts,
+        "associations": associations,
     } | "Write" >> WriteReport(plan.run)

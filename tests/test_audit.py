@@ -200,6 +200,7 @@ def test_sharding_and_order_change_no_row(
     plan = run(load_config(str(write_config(tmp_path, two_models))))
 
     assert shards == len(plan.listing.shards)
+    assert manifest_of(in_two_shards[1])["data"]["associations"] == manifest_of(plan)["data"]["associations"]
     for table in ("summaries", "findings"):
         assert rows_of(in_two_shards[1], table) == rows_of(plan, table)
     # Only where a row came from may differ.
@@ -280,6 +281,8 @@ def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path)
     plan = run(load_config(str(write_config(tmp_path, {"tiny": tiny_model}))))
 
     assert {"duplicate_id": IMAGES, "undecodable_image": 1} == manifest_of(plan)["dead_letters"]
+    # The data are judged without images and without duplicates.
+    assert [IMAGES] == [row["records"] for row in manifest_of(plan)["data"]["associations"]]
 
 
 def test_other_processes_give_the_same_rows(

@@ -8,6 +8,8 @@ import pytest
 from apache_beam import coders
 
 from transforms.records import (
+    AssociatedPair,
+    Association,
     Box,
     Company,
     DeadLetter,
@@ -15,6 +17,7 @@ from transforms.records import (
     Explanation,
     Finding,
     Group,
+    Labelling,
     Outside,
     Scene,
     Score,
@@ -25,7 +28,7 @@ from transforms.records import (
 
 ELEMENTS = (
     *(Box, Slice, Shard, Example, DeadLetter, Explanation, Scene, Company, Outside, Score),
-    *(Group, Summary, Finding),
+    *(Group, Summary, Finding, Labelling, AssociatedPair, Association),
 )
 
 # Values that a lossy coder would change: text beyond ASCII, 64 bits, a fraction with no short binary form.

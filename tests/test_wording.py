@@ -59,7 +59,7 @@ def test_a_suspect_says_where_it_looks():
     rows = [*rows_of("cat", density_share=0.25, cells=CORNER), *peers()]
     [plain] = [row.message for row in judge_model(tallies_of(rows), SETTINGS) if row.group_name == "cat"]
     found = told(rows)
-    place = "looks at the bottom left corner: 84 % of the outside heat in 6 % of the area"
+    place = "looks at the bottom left corner: 84 % of the outside heat in 6 % of the area (usual: 6 %)"
     assert f"{plain}; {place}" == found["cat"].message
     share = (0.5 + 0.1 * 15 / 256) / (0.5 + 0.1 * 255 / 256)
     assert ("bottom_left", pytest.approx(share, abs=1e-6), None) == columns(found["cat"])
@@ -90,7 +90,7 @@ def test_a_slice_is_compared_with_the_rest_of_its_class():
     found = told([*tagged, *rows_of("cat", tag="no"), *peers(cells=CORNER, tag="no")])
     assert "suspect" == found["cat, tag=yes"].verdict
     assert found["cat, tag=yes"].message.endswith(
-        "; looks at the bottom left corner: 84 % of the outside heat in 6 % of the area"
+        "; looks at the bottom left corner: 84 % of the outside heat in 6 % of the area (usual: 6 %)"
     )
     # The peers look at that corner too: for the class as a whole it is nothing special.
     assert None is found["cat"].region
@@ -183,13 +183,21 @@ def test_a_predicted_target_and_a_score_without_a_scene_have_no_company():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("frame", "looks at the frame of the picture: 41 % of the outside heat in 4 % of the area"),
-        ("top_band", "looks at the band along the top: 41 % of the outside heat in 4 % of the area"),
-        ("below_box", "looks at what is below its box: 41 % of the outside heat in 4 % of the area"),
+        (
+            "frame",
+            "looks at the frame of the picture: 41 % of the outside heat in 4 % of the area (usual: 11 %)",
+        ),
+        (
+            "top_band",
+            "looks at the band along the top: 41 % of the outside heat in 4 % of the area (usual: 11 %)",
+        ),
+        (
+            "below_box",
+            "looks at what is below its box: 41 % of the outside heat in 4 % of the area (usual: 11 %)",
+        ),
         (
             "far_from_box",
-            "41 % of the outside heat lies more than 2 cells from its box, at no one place; "
-            "11 % would be usual",
+            "41 % of the outside heat lies more than 2 cells from its box, at no one place (usual: 11 %)",
         ),
         (
             "halo",
@@ -200,6 +208,11 @@ def test_a_predicted_target_and_a_score_without_a_scene_have_no_company():
 )
 def test_words(name, expected):
     assert f"; {expected}" == in_words(Place(name, 0.41, 0.04, 0.11, 1.0), None, Heat.zero())
+
+
+def test_against_chance_nothing_is_usual():
+    expected = "; looks at the top edge: 41 % of the outside heat in 4 % of the area"
+    assert expected == in_words(Place("top", 0.41, 0.04, None, 1.0), None, Heat.zero())
 
 
 def test_every_place_has_words():

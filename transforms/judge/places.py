@@ -42,14 +42,14 @@ class Place:
         share: share of the outside heat that it holds, in [0, 1].
         area: share of the area outside the boxes that it covers, in [0, 1]; for a place named after the
             box, of the area around it.
-        usual: share that the others' density would give it, in [0, 1].
+        usual: share that the others' density would give it, in [0, 1]; None without others.
         evidence: log likelihood ratio for one image, as `divergence` has it.
     """
 
     name: str
     share: float
     area: float
-    usual: float
+    usual: float | None
     evidence: float
 
 
@@ -132,7 +132,8 @@ def _standing_out(own: Heat, others: Usual | None) -> Iterator[Place]:
                 error = math.hypot(error, _share(others.heat, name, slot)[1])
             if stands_out(share, by_others, error):
                 covered = float(mask @ area / area.sum())
-                yield Place(PLACES[slot], share, covered, float(by_others), divergence(share, by_others))
+                compared = None if others is None else float(by_others)
+                yield Place(PLACES[slot], share, covered, compared, divergence(share, by_others))
 
 
 def _share(heat: Heat, name: str, slot: int) -> tuple[float, float]:
@@ -152,7 +153,7 @@ def _halo(own: Heat) -> Place | None:
     share, covered = float(shares[:near].sum()), float(areas[:near].sum())
     if share < HALO_SHARE or not stands_out(share, covered, 0.0) or _rises(shares, areas):
         return None
-    return Place("halo", share, covered, covered, divergence(share, covered))
+    return Place("halo", share, covered, None, divergence(share, covered))
 
 
 def _rises(shares: Floats, areas: Floats) -> bool:

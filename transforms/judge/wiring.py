@@ -1,4 +1,7 @@
-"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged."""
+"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged.
+
+AssociateSlices judges the data themselves, without any model.
+"""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +9,9 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.judge.associations import associate
 from transforms.judge.company import Pair, pairs_of
+from transforms.judge.contingency import Contingency, Name
 from transforms.judge.groups import groups_of
 from transforms.judge.heat import Ints
 from transforms.judge.settings import JudgeSettings
@@ -14,7 +19,7 @@ from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
 from transforms.judge.wording import say_where
-from transforms.records import Finding, Group, Score, Summary
+from transforms.records import Association, Finding, Group, Labelling, Score, Summary
 
 
 @dataclasses.dataclass
@@ -98,6 +103,55 @@ class JudgeModels(beam.PTransform):
         return {"summaries": summaries, "findings": findings}
 
 
+@dataclasses.dataclass
+class AssociateSlices(beam.PTransform):
+    """Labelling -> Association, one for each slice column.
+
+    Attributes:
+        slices: the columns; each gets its row even without a record.
+        settings: the false discovery rate and the examples that are needed.
+    """
+
+    slices: Sequence[str]
+    settings: JudgeSettings
+
+    def expand(self, labellings: beam.PCollection[Labelling]) -> beam.PCollection[Association]:
+        keyed = tuple[str, Contingency]
+        counts = (
+            labellings
+            | "ByColumn" >> beam.FlatMap(_by_column, self.slices).with_output_types(tuple[str, Any])
+            | "Count" >> beam.CombinePerKey(CountTogether()).with_output_types(keyed)
+        )
+        empty = labellings.pipeline | "Columns" >> beam.Create(
+            [(key, Contingency()) for key in self.slices]
+        ).with_output_types(keyed)
+        return (
+            (counts, empty)
+            | beam.Flatten()
+            | "Join" >> beam.CombinePerKey(_merged)
+            | "Together" >> beam.combiners.ToList()
+            | "Associate"
+            >> beam.FlatMap(_associate, self.slices, self.settings).with_output_types(Association)
+        )
+
+
+class CountTogether(beam.CombineFn):
+    """Counts values and classes; only delegates to `Contingency`."""
+
+    def create_accumulator(self) -> Contingency:
+        return Contingency()
+
+    def add_input(self, counts: Contingency, example: tuple[Name, list[str]]) -> Contingency:
+        counts.add(*example)
+        return counts
+
+    def merge_accumulators(self, counts: Iterable[Contingency]) -> Contingency:
+        return _merged(counts)
+
+    def extract_output(self, counts: Contingency) -> Contingency:
+        return counts
+
+
 class TallyScores(beam.CombineFn):
     """Adds scores up; only delegates to `Tally`."""
 
@@ -117,6 +171,26 @@ class TallyScores(beam.CombineFn):
 
 def _added(tallies: Iterable[Tally]) -> Tally:
     return sum(tallies, start=Tally.zero())
+
+
+def _merged(parts: Iterable[Contingency]) -> Contingency:
+    whole = Contingency()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def _by_column(labelling: Labelling, keys: Sequence[str]) -> Iterator[tuple[str, tuple[Name, list[str]]]]:
+    values = {entry.key: entry.value for entry in labelling.slices}
+    for key in keys:
+        yield key, (values.get(key), labelling.names)
+
+
+def _associate(
+    columns: Iterable[tuple[str, Contingency]], keys: Sequence[str], settings: JudgeSettings
+) -> list[Association]:
+    counts = dict(columns)
+    return associate({key: counts[key] for key in keys}, settings)
 
 
 def _keyed(score: Score) -> Iterator[tuple[Group, Score]]:

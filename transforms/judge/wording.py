@@ -108,9 +108,9 @@ def _place_in_words(place: Place) -> str:
             f"its outside heat is the halo of the box: {share} within {HALO_CELLS:g} cell of it, "
             "a matter of resolution rather than bias"
         )
+    usual = "" if place.usual is None else f" (usual: {_percent(place.usual)})"
     if place.name == FAR_FROM_BOX:
-        return (
-            f"{share} of the outside heat lies more than {FAR_CELLS:g} cells from its box, at no one place; "
-            f"{_percent(place.usual)} would be usual"
-        )
-    return f"looks at {_WORDS[place.name]}: {share} of the outside heat in {_percent(place.area)} of the area"
+        cells = f"{FAR_CELLS:g} cells"
+        return f"{share} of the outside heat lies more than {cells} from its box, at no one place{usual}"
+    where = _WORDS[place.name]
+    return f"looks at {where}: {share} of the outside heat in {_percent(place.area)} of the area{usual}"

@@ -14,7 +14,7 @@ from transforms.geometry import Floats
 from transforms.measure.ground import Allowed, layout_of, rectangles
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
-from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score
+from transforms.records import Company, DeadLetter, Explanation, Labelling, Outside, Scene, Score
 
 _NOTHING_ALLOWED = Allowed()
 
@@ -55,7 +55,7 @@ _UNMEASURED: dict[str, Any] = {field.name: None for field in dataclasses.fields(
 
 @dataclasses.dataclass
 class DropDuplicates(beam.PTransform):
-    """Score -> Score, or DeadLetter -> DeadLetter, without those of records that duplicate an earlier one.
+    """Score, DeadLetter or Labelling -> the same, without those of records that duplicate an earlier one.
 
     Attributes:
         keys: PCollection of (example_id, source, position) of the duplicates; few, a side input.
@@ -72,7 +72,7 @@ class DropDuplicates(beam.PTransform):
         )
 
 
-def _is_first(row: Score | DeadLetter, duplicates: Mapping[tuple[str, str, int], bool]) -> bool:
+def _is_first(row: Score | DeadLetter | Labelling, duplicates: Mapping[tuple[str, str, int], bool]) -> bool:
     return (row.example_id, row.source, row.position) not in duplicates
 
 
