@@ -9,10 +9,11 @@ from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.explain.wiring import ExplainExamples
 from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
+from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import DropDuplicates, LocateHeat, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
-from transforms.records import DeadLetter, Labelling
+from transforms.records import DeadLetter
 from transforms.write.wiring import WriteReport
 
 

@@ -16,14 +16,15 @@ from scipy import stats
 from transforms.judge.associations import (
     associate,
     chi_squared_moments,
-    column_p_value,
+    column_test,
     fisher_p_value,
     normalised_mutual_information,
 )
 from transforms.judge.contingency import MAX_VALUES, Contingency
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.wiring import AssociateSlices
-from transforms.records import Labelling, Slice
+from transforms.labels import Labelling
+from transforms.records import Slice
 
 SETTINGS = JudgeSettings()
 rows_of_columns = st.lists(
@@ -113,7 +114,7 @@ def test_p_values_without_association_are_uniform_where_expected_counts_are_smal
     for _ in range(400):
         values, classes = random.integers(0, 12, 60), random.integers(0, 8, 60)
         pairs = zip(values, classes, strict=True)
-        p_values.append(column_p_value(counted([(str(value), [str(name)]) for value, name in pairs])))
+        p_values.append(column_test(counted([(str(value), [str(name)]) for value, name in pairs]))[0])
     for level in (0.01, 0.05, 0.1, 0.5):
         share = np.mean(np.array(p_values) <= level)
         assert share == pytest.approx(level, abs=3 * math.sqrt(level * (1 - level) / 400))
@@ -127,14 +128,14 @@ def test_examples_with_several_classes_make_the_test_conservative():
             (str(random.integers(0, 3)), {str(name) for name in random.integers(0, 6, random.integers(1, 4))})
             for _ in range(80)
         ]
-        p_values.append(column_p_value(counted(rows)))
+        p_values.append(column_test(counted(rows))[0])
     for level in (0.01, 0.05, 0.1):
         share = np.mean(np.array(p_values) <= level)
         assert share <= level + 3 * math.sqrt(level * (1 - level) / 400)
 
 
 def test_where_every_example_has_every_class_nothing_can_be_told():
-    assert 1.0 == column_p_value(counted([("A", ["cat", "dog"]), ("B", ["cat", "dog"])] * 20))
+    assert (1.0, 0.0) == column_test(counted([("A", ["cat", "dog"]), ("B", ["cat", "dog"])] * 20))
 
 
 @given(st.integers(1, 30), st.data())
@@ -203,6 +204,26 @@ def test_a_fifth_of_a_class_with_a_watermark_that_nobody_else_has_is_named():
     )
 
 
+def test_a_column_of_which_every_rare_value_tells_the_class_is_associated():
+    rows = [(f"breed {number}", ["cat" if number < 10 else "dog"]) for number in range(20) for _ in range(10)]
+    row = associated(rows)
+    assert (True, 1.0, 10) == (row.associated, pytest.approx(row.cramers_v), len(row.pairs))
+    assert max(pair.phi for pair in row.pairs) < 0.3
+    assert row.message.startswith("tag=breed 0 in 10 % of cat and 0 % of the rest, and 19 more pairs")
+
+
+@given(st.lists(st.sampled_from([("A", ("x",)), ("A", ("y",)), ("B", ("x",)), ("B", ("y",))]), min_size=8))
+def test_cramers_v_is_that_of_a_table_less_chance(rows):
+    counts = counted(rows)
+    if len(counts.values) < 2 or len(counts.classes) < 2:
+        return
+    _, _, table = counts.table()
+    chi_squared = stats.chi2_contingency(table, correction=False).statistic
+    mean = len(rows) / (len(rows) - 1)
+    expected = math.sqrt(max(0.0, chi_squared - mean) / (len(rows) - mean))
+    assert expected == pytest.approx(column_test(counts)[1], abs=1e-4)
+
+
 def test_a_weak_association_is_none_however_sure_it_is():
     rows = [
         ("A" if number % 100 < share else "B", [name])
@@ -243,10 +264,11 @@ def test_random_columns_are_hardly_ever_associated():
 )
 def test_what_cannot_be_tested_says_why(rows, reason):
     row = associated(rows)
-    assert (f"not tested: {reason}", None, None, None, []) == (
+    assert (f"not tested: {reason}", None, None, None, None, []) == (
         row.message,
         row.associated,
         row.nmi,
+        row.cramers_v,
         row.p_value,
         row.pairs,
     )

@@ -9,14 +9,14 @@ import pytest
 
 from pipeline import __version__
 from transforms.geometry import View
-from transforms.judge.associations import MIN_PHI, MOST_PAIRS
+from transforms.judge.associations import MIN_EFFECT, MOST_PAIRS
 from transforms.judge.company import MIN_TOGETHER
 from transforms.judge.contingency import MAX_VALUES
 from transforms.judge.heat import PLACES
-from transforms.judge.places import MIN_EXCESS, MIN_ODDS_RATIO, MIN_SIGMAS
+from transforms.judge.places import MIN_EXCESS, MIN_FIXED, MIN_ODDS_RATIO, MIN_SIGMAS
 from transforms.judge.statistics import STATUSES
+from transforms.labels import AssociatedPair, Association
 from transforms.measure.localization import lay_out, measure
-from transforms.records import AssociatedPair, Association
 from transforms.regions import REGIONS
 from transforms.write.schemas import TABLES
 
@@ -59,6 +59,7 @@ def test_places_and_what_names_them_are_as_they_are() -> None:
 
     assert [*PLACES, "halo"] == listed
     assert thresholds in " ".join(WHERE.split())
+    assert f"no fixed place has {MIN_FIXED} of its evidence" in " ".join(WHERE.split())
     assert f"at least {MIN_TOGETHER} of the class's images" in " ".join(WHERE.split())
 
 
@@ -71,7 +72,7 @@ def test_every_key_of_an_association_is_described() -> None:
 
 def test_the_limits_of_an_association_are_as_they_are() -> None:
     assert f"null where there are more than {MAX_VALUES}" in DATA
-    assert f"`phi` of {MIN_PHI} or more" in DATA
+    assert f"a surviving pair with a `phi`, of {MIN_EFFECT} or more" in DATA
     assert f"at most {MOST_PAIRS} " in DATA
 
 

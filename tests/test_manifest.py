@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from transforms.records import AssociatedPair, Association, Finding
+from transforms.labels import AssociatedPair, Association
+from transforms.records import Finding
 from transforms.write.manifest import Counts, Part, RunRecord, build_manifest, to_json
 from transforms.write.paths import RunPaths
 
@@ -249,8 +250,8 @@ def test_a_model_without_a_score_fails_the_run() -> None:
 
 def test_associations_stand_in_the_order_of_the_slices() -> None:
     pair = AssociatedPair("A", "cat", 9, 0.9, 0.1, 0.8, 1e-9)
-    told = Association("camera", 20, 0, 2, 0.5, 1e-8, True, [pair], "camera=A in 90 % of cat")
-    untold = Association("id", 20, 0, None, None, None, None, [], "not tested: more than 100 values")
+    told = Association("camera", 20, 0, 2, 0.5, 0.8, 1e-8, True, [pair], "camera=A in 90 % of cat")
+    untold = Association("id", 20, 0, None, None, None, None, None, [], "not tested: more than 100 values")
     run = dataclasses.replace(make_run(), slices=["id", "camera"])
     found = build_manifest(run, {("records",): 20}, [], [], [told, untold], FINISHED)["data"]
 
@@ -261,6 +262,7 @@ def test_associations_stand_in_the_order_of_the_slices() -> None:
         "missing": 0,
         "values": 2,
         "nmi": 0.5,
+        "cramers_v": 0.8,
         "p_value": 1e-8,
         "associated": True,
         "pairs": [

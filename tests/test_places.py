@@ -149,7 +149,7 @@ def test_random_heat_is_hardly_ever_named():
     ("share", "usual", "error", "expected"),
     [
         (0.41, 0.06, 0.05, True),
-        (0.1, 0.06, 0.001, False),  # by 0.04
+        (0.15, 0.06, 0.001, False),  # by 0.09
         (0.6, 0.52, 0.001, False),  # odds of 1.5 against 1.08
         (0.6, 0.45, 0.001, True),
         (0.41, 0.06, 0.12, False),  # by 2.9 standard errors
@@ -186,6 +186,16 @@ def test_the_error_of_a_ratio_is_that_of_its_residuals(pairs):
 
 def test_one_image_has_no_error_that_could_be_trusted():
     assert math.inf == ratio_error(0.5, 0.25, 0.5, np.array([1.0, 1.0]), 1)
+
+
+def test_far_heat_must_lie_somewhere_and_is_not_named_by_that():
+    far = heat_of(plus("far_from_box", share=1.5))
+    # Far heat is more often in the frame than heat by the objects is.
+    both = far + heat_of(plus("frame", share=0.5))
+    shares = both.sums("places") / both.sums("outside")[0]
+    frame, distant = (float(shares[PLACES.index(name)]) for name in ("frame", "far_from_box"))
+    assert divergence(frame, 112 / 256) < 0.3 * divergence(distant, 0.5)
+    assert "far_from_box" == name_place(both, OTHERS, 30).name
 
 
 def test_heat_at_a_fixed_place_is_far_from_most_boxes_and_named_by_the_place():

@@ -14,6 +14,7 @@ import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.errors import DataError
+from transforms.labels import Labelling
 from transforms.read import coco, tfrecord, voc
 from transforms.read.common import Source
 from transforms.read.settings import DataSettings
@@ -24,7 +25,7 @@ from transforms.read.wiring import (
     first_records,
     list_shards,
 )
-from transforms.records import Box, DeadLetter, Example, Labelling, Shard, Slice
+from transforms.records import Box, DeadLetter, Example, Shard, Slice
 
 from .builders import encode, make_example, make_image, write_coco
 

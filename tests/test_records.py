@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from apache_beam import coders
 
+from transforms.labels import AssociatedPair, Association, Labelling
 from transforms.records import (
-    AssociatedPair,
-    Association,
     Box,
     Company,
     DeadLetter,
@@ -17,7 +16,6 @@ from transforms.records import (
     Explanation,
     Finding,
     Group,
-    Labelling,
     Outside,
     Scene,
     Score,

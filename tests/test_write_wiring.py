@@ -12,7 +12,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.records import Association, DeadLetter, Finding, Score, Summary
+from transforms.labels import Association
+from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write import wiring
 from transforms.write.manifest import Part, RunRecord, to_json
 from transforms.write.paths import RunPaths

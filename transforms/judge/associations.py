@@ -15,10 +15,11 @@ from transforms.judge.contingency import MAX_VALUES, Contingency, Name
 from transforms.judge.heat import UNIT
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import benjamini_hochberg
-from transforms.records import AssociatedPair, Association
+from transforms.labels import AssociatedPair, Association
 
-# Cohen's "medium" effect: below it a value hardly tells the class, however sure the association is.
-MIN_PHI = 0.3
+# Cohen's "medium" effect, of phi and of Cramér's V alike: below it a value hardly tells the class, however
+# sure the association is.
+MIN_EFFECT = 0.3
 # Of a column the strongest pairs are listed, no more than this many.
 MOST_PAIRS = 10
 # The variance of chi-squared needs as many examples.
@@ -37,24 +38,28 @@ def associate(columns: Mapping[str, Contingency], settings: JudgeSettings) -> li
     """
     reasons = {key: _untestable(counts, settings.min_images) for key, counts in columns.items()}
     tested = {key: counts for key, counts in columns.items() if reasons[key] is None}
-    p_values = {key: column_p_value(counts) for key, counts in tested.items()}
-    kept = dict(zip(tested, benjamini_hochberg(list(p_values.values()), settings.fdr), strict=True))
+    found = {key: column_test(counts) for key, counts in tested.items()}
+    kept = dict(zip(tested, benjamini_hochberg([p for p, _ in found.values()], settings.fdr), strict=True))
     pairs = [(key, pair) for key, counts in tested.items() for pair in _pairs(counts)]
     real = benjamini_hochberg([pair.p_value for _, pair in pairs], settings.fdr)
-    strong: dict[str, list[AssociatedPair]] = {key: [] for key in tested}
+    surviving: dict[str, list[AssociatedPair]] = {key: [] for key in tested}
     for (key, pair), is_real in zip(pairs, real, strict=True):
-        if is_real and kept[key] and pair.phi >= MIN_PHI:
-            strong[key].append(pair)
+        if is_real and kept[key]:
+            surviving[key].append(pair)
     rows = []
     for key, counts in columns.items():
         reason = reasons[key]
         if reason is not None:
             rows.append(_row(key, counts, f"not tested: {reason}"))
             continue
-        listed = sorted(strong[key], key=_strongest_first)
+        p_value, effect = found[key]
+        # Where many rare values each tell a little, none of them is strong though the column is.
+        strong = [pair for pair in surviving[key] if pair.phi >= MIN_EFFECT]
+        listed = strong or (surviving[key] if effect >= MIN_EFFECT else [])
+        listed = sorted(listed, key=_strongest_first)
         nmi = normalised_mutual_information(counts.table()[2])
-        message = _message(key, listed, nmi, p_values[key])
-        rows.append(_row(key, counts, message, nmi, p_values[key], bool(listed), listed[:MOST_PAIRS]))
+        message = _message(key, listed, nmi, p_value)
+        rows.append(_row(key, counts, message, nmi, effect, p_value, bool(listed), listed[:MOST_PAIRS]))
     return rows
 
 
@@ -73,13 +78,17 @@ def normalised_mutual_information(table: Floats) -> float:
     return min(1.0, max(0.0, 2 * information / sum(entropies)))
 
 
-def column_p_value(counts: Contingency) -> float:
-    """Probability that a column without association would look as associated, by Pearson's chi-squared.
+def column_test(counts: Contingency) -> tuple[float, float]:
+    """Whether a column as a whole goes with the class, by Pearson's chi-squared.
 
     Its mean and variance over all ways to deal the values out to the examples are known (Haldane, Biometrika
     1940), whatever the expected counts; a scaled chi-squared distribution with the same mean and variance
     gives the tail (Nass, Biometrika 1959). An example with several classes is dealt as a whole; such
     examples make the test conservative.
+
+    Returns:
+        The p-value; and Cramér's V in [0, 1], less what chance alone would give (as Bergsma, Journal of the
+        Korean Statistical Society 2013, has it, but with the mean above).
     """
     values, classes, table = counts.table()
     total = counts.examples
@@ -94,8 +103,10 @@ def column_p_value(counts: Contingency) -> float:
         (float((squares / by_class).sum()), float((squares / by_class**2).sum())),
     )
     if not (mean > 0 and variance > 0):
-        return 1.0
-    return float(special.gammaincc(mean**2 / variance, max(0.0, chi_squared) * mean / variance))
+        return 1.0, 0.0
+    p_value = float(special.gammaincc(mean**2 / variance, max(0.0, chi_squared) * mean / variance))
+    most = total * (min(len(values), len(classes)) - 1)
+    return p_value, math.sqrt(min(1.0, max(0.0, chi_squared - mean) / (most - mean))) if most > mean else 0.0
 
 
 def chi_squared_moments(
@@ -185,6 +196,7 @@ def _row(
     counts: Contingency,
     message: str,
     nmi: float | None = None,
+    cramers_v: float | None = None,
     p_value: float | None = None,
     associated: bool | None = None,
     pairs: list[AssociatedPair] | None = None,
@@ -195,6 +207,7 @@ def _row(
         missing=counts.missing,
         values=None if counts.too_many else len(counts.values) - (None in counts.values),
         nmi=nmi,
+        cramers_v=cramers_v,
         p_value=p_value,
         associated=associated,
         pairs=pairs or [],

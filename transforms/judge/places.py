@@ -6,8 +6,8 @@ compared with the rest of its class. A place is named, never voted on: verdicts 
 The named place is the one with the largest likelihood ratio between the share of heat that it has and the
 share that it would have at the others' density, as in Kulldorff's scan statistic (Communications in
 Statistics, 1997); a corner thus wins over the band that contains it, and the frame over its corners, when
-the heat is really there. Heat far from the box that keeps to no place, as on an object that nobody annotated,
-is named last: every fixed place is far from most boxes.
+the heat is really there. Every fixed place is far from most boxes, so that heat which is merely far, as on an
+object that nobody annotated, is named only where it explains much more than any fixed place does.
 """
 
 import dataclasses
@@ -23,9 +23,11 @@ from transforms.regions import DISTANCES
 
 # A place is named when its share of the outside heat lies this far above the usual one: by difference, by
 # odds ratio, and in standard errors.
-MIN_EXCESS = 0.05
+MIN_EXCESS = 0.1
 MIN_ODDS_RATIO = 1.5
 MIN_SIGMAS = 3.0
+# A fixed place with less evidence than this share of that for `far_from_box` is only where far heat must be.
+MIN_FIXED = 0.3
 # A halo: half of the outside heat within one cell of the box, and no rise farther out.
 HALO_CELLS = 1.0
 HALO_SHARE = 0.5
@@ -62,9 +64,9 @@ def name_place(own: Heat, others: Usual | None, min_images: int) -> Place | None
         min_images: with fewer scores nothing is named.
 
     Returns:
-        The fixed place with the most evidence, in the picture or beside the box; else `far_from_box`; else
-        `halo`, where the heat surrounds the boxes closely. Against chance, by which every halo stands out,
-        the halo comes first.
+        The fixed place with the most evidence, in the picture or beside the box; `far_from_box` where no
+        fixed place has enough beside it; else `halo`, where the heat surrounds the boxes closely. Against
+        chance, by which every halo stands out, the halo comes first.
     """
     if not enough(own, min_images):
         return None
@@ -72,7 +74,8 @@ def name_place(own: Heat, others: Usual | None, min_images: int) -> Place | None
     if others is None and halo is not None:
         return halo
     found = list(_standing_out(own, others))
-    fixed = [place for place in found if place.name != FAR_FROM_BOX]
+    far = sum(place.evidence for place in found if place.name == FAR_FROM_BOX)
+    fixed = [place for place in found if place.name != FAR_FROM_BOX and place.evidence >= MIN_FIXED * far]
     return max(fixed or found, key=lambda place: place.evidence, default=halo)
 
 

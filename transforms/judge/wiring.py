@@ -19,7 +19,8 @@ from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
 from transforms.judge.wording import say_where
-from transforms.records import Association, Finding, Group, Labelling, Score, Summary
+from transforms.labels import Association, Labelling
+from transforms.records import Finding, Group, Score, Summary
 
 
 @dataclasses.dataclass

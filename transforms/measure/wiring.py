@@ -11,10 +11,11 @@ import apache_beam as beam
 import numpy as np
 
 from transforms.geometry import Floats
+from transforms.labels import Labelling
 from transforms.measure.ground import Allowed, layout_of, rectangles
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
-from transforms.records import Company, DeadLetter, Explanation, Labelling, Outside, Scene, Score
+from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score
 
 _NOTHING_ALLOWED = Allowed()
 

@@ -16,11 +16,12 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import DataError, RecordError
+from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source, clean
 from transforms.read.formats import FORMATS
 from transforms.read.settings import DataSettings, ImagesApart, ImagesWithin
-from transforms.records import DeadLetter, Example, Labelling, Shard
+from transforms.records import DeadLetter, Example, Shard
 
 # Where a file is one record, so many are tried: the first may be the one that is broken.
 _SNIFFED_RECORDS = 20

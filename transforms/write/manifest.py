@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from transforms.records import AssociatedPair, Association, Finding
+from transforms.labels import AssociatedPair, Association
+from transforms.records import Finding
 from transforms.write.paths import RunPaths
 from transforms.write.schemas import SCHEMA_VERSION, TABLES
 

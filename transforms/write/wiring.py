@@ -10,7 +10,8 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.records import Association, DeadLetter, Finding, Score, Summary
+from transforms.labels import Association
+from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
 from transforms.write.schemas import TABLES, read_part, write_part
 
