@@ -121,7 +121,8 @@ def print_summary(
         )
     if len(suspects) > _MOST_SUSPECTS:
         console.print(f"... and {len(suspects) - _MOST_SUSPECTS} more in the table findings")
-    for line in (*_left_out(manifest, summaries), *_notes(manifest), last_line(manifest)):
+    lines = (*_of_data(manifest), *_left_out(manifest, summaries), *_notes(manifest), last_line(manifest))
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -139,6 +140,17 @@ def last_line(manifest: Mapping[str, Any]) -> str:
     )
 
 
+def _of_data(manifest: Mapping[str, Any]) -> list[str]:
+    """Which slices tell the class, and which could not be asked."""
+    lines = []
+    for row in manifest["data"]["associations"]:
+        if row["associated"]:
+            lines.append(f"data: {row['message']}")
+        elif row["associated"] is None and manifest["slices"][row["slice_key"]]:
+            lines.append(f"slice {row['slice_key']}: {row['message']}")
+    return lines
+
+
 def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     dead = manifest["dead_letters"]
@@ -149,6 +161,11 @@ def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]
         count = _counted(len(names), "annotated name")
         lines.append(f"{model}: {count} not in the class map, which stand {sum(names.values()):,} times")
     lines += [f"slice {key}: in no record" for key, count in manifest["slices"].items() if not count]
+    lines += [
+        f"judge.allowed_classes: no record has {name}"
+        for name in manifest["config"]["judge"]["allowed_classes"]
+        if name not in manifest["allowed_classes"]
+    ]
     for row in summaries:
         skipped = [f"{row[status]:,} {status}" for status in STATUSES[1:] if row[status]]
         if row["group_kind"] == "model" and skipped:

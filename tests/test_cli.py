@@ -281,6 +281,31 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
     assert 0 == subprocess.run(["bash", "-c", command], cwd=ROOT, check=False, capture_output=True).returncode
 
 
+def test_what_is_said_of_the_data_and_of_what_is_allowed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads((folder / "set.json").read_text())
+    for number, image in enumerate(document["images"]):
+        image |= {"tag": "yes" if number < 2 else "no", "site": "north"}
+    (folder / "set.json").write_text(json.dumps(document))
+    judge = "judge: {min_images: 4, fdr: 0.5, allowed_classes: [cat, rider]}"
+    (folder / "c.yaml").write_text(
+        (folder / "c.yaml").read_text() + f"slices: [tag, site, cammera]\n{judge}\n"
+    )
+
+    assert 0 == main(["run", "c.yaml", "--run-id", "r1"])
+    lines = capsys.readouterr().out.splitlines()
+    found = manifest_of(folder, "r1")
+    tag, _, cammera = found["data"]["associations"]
+    assert ("tag", True, 1.0) == (tag["slice_key"], tag["associated"], tag["nmi"])
+    assert f"data: {tag['message']}" in lines
+    assert "slice site: not tested: the one value north in every record" in lines
+    assert ("cammera", "not tested: in no record") == (cammera["slice_key"], cammera["message"])
+    assert ["slice cammera: in no record"] == [line for line in lines if "cammera" in line]
+    assert {"cat": 2} == found["allowed_classes"]
+    assert ["judge.allowed_classes: no record has rider"] == [line for line in lines if "allowed" in line]
+
+
 def test_a_slice_that_no_record_has_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "c.yaml").write_text((folder / "c.yaml").read_text() + "slices: [cammera]\n")
 

@@ -8,14 +8,16 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.judge.company import pairs_of
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
-from transforms.judge.wiring import JudgeModels, SummarizeScores, TallyScores
-from transforms.records import Group
+from transforms.judge.wiring import CountCompany, JudgeModels, SummarizeScores, TallyScores
+from transforms.judge.wording import say_where
+from transforms.records import Company, Group
 
-from .builders import make_group, make_score
+from .builders import make_group, make_outside, make_score
 from .strategies import contents, scores, tallies_of, tally_of
 
 SETTINGS = JudgeSettings(min_images=5)
@@ -142,3 +144,46 @@ def test_slices_over_all_classes_have_a_summary_and_no_finding(tallies):
             | beam.Map(lambda row: row.group_kind)
         )
         assert_that(kept, equal_to(["model"] * 3))
+
+
+def test_where_is_said_in_the_pipeline_as_in_a_direct_loop():
+    random = np.random.default_rng(0)
+    rows = []
+    for model in MODELS:
+        for name in "abcdefg":
+            for camera in CAMERAS * 10:
+                cells = {
+                    (int(random.integers(16)), int(random.integers(16))): 0.2,
+                    (15, 0): 0.5 * (name == "a"),
+                }
+                together = [Company("b", float(random.uniform(0, 0.5)), 0.05)] if name == "a" else []
+                outside = make_outside(cells=cells, company=together)
+                share = 0.3 if name == "a" else 0.9
+                rows.append(
+                    make_score(
+                        model=model,
+                        target_name=name,
+                        density_share=share,
+                        slices={"camera": camera},
+                        outside=outside,
+                    )
+                )
+    rows += [make_score(method="gradcam", outside=row.outside, target_name="b") for row in rows[:5]]
+    tallies, company = tallies_of(rows), {}
+    for row in rows:
+        for pair, numbers in pairs_of(row):
+            if row.method == "hirescam":
+                company[pair] = company.get(pair, 0) + numbers
+    expected = []
+    for model in MODELS:
+        of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "hirescam")}
+        of_pairs = {pair: numbers for pair, numbers in company.items() if pair[0].model == model}
+        expected += say_where(judge_model(of_model, SETTINGS), of_model, of_pairs, SETTINGS)
+    assert {("bottom_left", "b")} == {
+        (row.region, row.co_occurring_class) for row in expected if row.group_name == "a"
+    }
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        scored = root | beam.Create(shuffled(rows, 1))
+        counted = scored | CountCompany(judged_by("hirescam"))
+        judged = scored | SummarizeScores([]) | JudgeModels(SETTINGS, judged_by("hirescam"), counted)
+        assert_that(judged["findings"], equal_to(expected))
