@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test check format bench bench-peers bench-memory clean
+.PHONY: help demo test check format bench bench-peers bench-memory bench-bfloat16 clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ bench-peers: $(PEERS_INSTALLED)  ## the same, and against other libraries in the
 
 bench-memory: $(INSTALLED)  ## the engine's memory above a forward pass, and over 2,000 batches
 	$(BIN)/python benchmarks/bench_memory.py
+
+bench-bfloat16: $(INSTALLED)  ## what bfloat16 changes on the real photos in AUDIT_TEST_DATA
+	$(BIN)/python benchmarks/bench_bfloat16.py $(AUDIT_TEST_DATA)
 
 clean:  ## remove the environments and what the demo made
 	rm -rf $(VENV) $(PEERS) demo-audit

@@ -3,9 +3,9 @@
     python benchmarks/bench_bfloat16.py SHARED_DATA [--annotations body.json]
 
 SHARED_DATA is a folder with `pets/` and `models/` as the tests use it. Rows are matched by photo and
-annotated name; the class that stands for the name may change.
-Only the rows of hirescam, which verdicts use, are compared. The switch does nothing on a CPU without
-`avx512_bf16` or `amx_bf16`, so the script refuses to run there.
+annotated name; of the classes that stand for the name another may become the target. Only the rows of
+hirescam, which verdicts use, are compared. The switch does nothing on a CPU without `avx512_bf16` or
+`amx_bf16`, so the script refuses to run there.
 """
 
 import argparse

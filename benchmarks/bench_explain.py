@@ -18,7 +18,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -66,7 +66,7 @@ def main() -> None:
     print(json.dumps({"load_before": load, "rows": rows}))
 
 
-def bench(name: str, batch_size: int, repeats: int, precision: str, with_peers: bool) -> list[dict]:
+def bench(name: str, batch_size: int, repeats: int, precision: str, with_peers: bool) -> Iterator[dict]:
     """For each rival its throughput, the engine's in the same turns, their ratio and their difference."""
     family, preprocess = FAMILIES[name]
     keras.utils.set_random_seed(0)
@@ -92,7 +92,7 @@ def bench(name: str, batch_size: int, repeats: int, precision: str, with_peers: 
         return forward(tf.constant(images)).numpy()
 
     targets = run_forward(images, np.zeros(0)).argmax(-1).astype(np.int32)
-    rows = [{"against": "forward pass", **raced(run_forward, images, both, images, targets, repeats)}]
+    yield {"against": "forward pass", **raced(run_forward, images, both, images, targets, repeats)}
     if with_peers:
         common = (model, gradcam.target_layer, family.preprocess_input)
         for against, explain, theirs in [
@@ -104,8 +104,7 @@ def bench(name: str, batch_size: int, repeats: int, precision: str, with_peers: 
             row = raced(explain, theirs, gradcam, images, targets, repeats)
             maps = gradcam(images, targets[:, None]).heatmaps["gradcam"][: len(theirs), 0]
             row["difference"] = difference(maps, explain(theirs, targets[: len(theirs)]))
-            rows.append({"against": against, **row})
-    return rows
+            yield {"against": against, **row}
 
 
 def raced(
