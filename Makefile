@@ -3,15 +3,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := .venv-peers
+PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow check format bench clean
+.PHONY: help demo test test-slow check format bench bench-peers bench-memory bench-bfloat16 clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# xplique's pin of TensorFlow is overruled by --no-deps; peers.txt says why.
+$(PEERS_INSTALLED): setup.py constraints.txt benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/peers.txt
 	touch $@
 
 demo: $(INSTALLED)  ## plant a shortcut in made-up images, train two models, audit them
@@ -35,5 +44,14 @@ format: $(INSTALLED)  ## format and mend what can be mended
 bench: $(INSTALLED)  ## the engine against the model's own forward pass
 	$(BIN)/python benchmarks/bench_explain.py
 
-clean:  ## remove the environment and what the demo made
-	rm -rf $(VENV) demo-audit
+bench-peers: $(PEERS_INSTALLED)  ## the same, and against other libraries in their own environment
+	$(PEERS)/bin/python benchmarks/bench_explain.py --peers
+
+bench-memory: $(INSTALLED)  ## the engine's memory above a forward pass, and over 2,000 batches
+	$(BIN)/python benchmarks/bench_memory.py
+
+bench-bfloat16: $(INSTALLED)  ## what bfloat16 changes on the real photos in AUDIT_TEST_DATA
+	$(BIN)/python benchmarks/bench_bfloat16.py $(AUDIT_TEST_DATA)
+
+clean:  ## remove the environments and what the demo made
+	rm -rf $(VENV) $(PEERS) demo-audit
