@@ -60,9 +60,20 @@ def test_cut_and_heatmaps(family: str, layer: str | None, size: tuple[int, int])
     image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
     found = engine(image, np.int32([[-1]]))
     expected = by_tape(model, layer, image, int(found.targets[0, 0]))
+    # Float32 carries no further through ConvNeXt: a tape in float64 differs from that in float32 by 1.6e-4 of
+    # the maximum, and from the engine by 2.7e-4.
+    tolerance = 5e-4 if family.startswith("ConvNeXt") else 1e-4
     for method, heatmap in expected.items():
+        actual = found.heatmaps[method][0, 0]
+        if family.startswith("VGG"):
+            actual, heatmap = in_windows(actual), in_windows(heatmap)
         assert heatmap.max() > 0
-        np.testing.assert_allclose(found.heatmaps[method][0, 0], heatmap, atol=1e-4 * heatmap.max())
+        np.testing.assert_allclose(actual, heatmap, rtol=0, atol=tolerance * heatmap.max())
+
+
+def in_windows(heatmap: np.ndarray) -> np.ndarray:
+    """Sums over the windows of VGG's last pooling: in each, rounding decides who gets the gradient."""
+    return heatmap.reshape(7, 2, 7, 2).sum(axis=(1, 3))
 
 
 def by_tape(model: keras.Model, layer: str | None, image: np.ndarray, target: int) -> dict[str, np.ndarray]:

@@ -133,3 +133,21 @@ def test_pairs_line_detector_by_hand(tmp_path: Path) -> None:
     line, nothing = [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3], [0] * 5
     heatmap = found.heatmaps["gradcam"][0, 0]
     np.testing.assert_allclose(heatmap / heatmap.max(), [nothing, line, nothing, line, nothing], rtol=1e-6)
+
+
+def test_gradients_equal_finite_differences_of_the_head(flat_model: Path) -> None:
+    """The head in float64 NumPy, moved a little at every activation of the cut."""
+    model = keras.models.load_model(flat_model, compile=False)
+    (first, shift), (second, bias) = (la.get_weights() for la in model.layers if hasattr(la, "units"))
+    engine = load_engine(str(flat_model), batch_size=1)
+    activations, gradients = (tensor.numpy()[0] for tensor in engine._at_the_cut(images_of(1), np.int32([1])))
+
+    def logit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((np.maximum(values @ first + shift, 0) @ second + bias)[..., 1], np.float64)
+
+    flat = activations.astype(np.float64).ravel()
+    steps = 1e-6 * np.eye(flat.size)
+    expected = (logit(flat + steps) - logit(flat - steps)) / 2e-6
+
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(gradients.ravel(), expected, atol=1e-5 * np.abs(expected).max())
