@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
 
 from transforms.explain import load_engine
 
@@ -140,7 +142,9 @@ def test_gradients_equal_finite_differences_of_the_head(flat_model: Path) -> Non
     model = keras.models.load_model(flat_model, compile=False)
     (first, shift), (second, bias) = (la.get_weights() for la in model.layers if hasattr(la, "units"))
     engine = load_engine(str(flat_model), batch_size=1)
-    activations, gradients = (tensor.numpy()[0] for tensor in engine._at_the_cut(images_of(1), np.int32([1])))
+    activations, gradients = (
+        tensor.numpy()[0] for tensor in engine._at_the_cut(tf.constant(images_of(1)), tf.constant([1]))
+    )
 
     def logit(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((np.maximum(values @ first + shift, 0) @ second + bias)[..., 1], np.float64)
