@@ -8,7 +8,7 @@ from PIL import Image
 
 from demo import world
 
-AUDIT_IMAGES_PER_CLASS: Final = 60
+AUDIT_IMAGES_PER_CLASS: Final = 90
 AUDIT_SEED: Final = 20_240_607
 """Unlike any training seed, so that the models have seen none of these pictures."""
 

@@ -25,8 +25,8 @@ def run_demo(folder: Path) -> bool:
 
     Returns:
         Whether the audit found what was planted and nothing else: the biased model's tagged class is
-        suspect and looks at the tag's corner, every other class of both models is unsuspected, and the data
-        themselves are told to give the class away by the tag.
+        confirmed and looks at the tag's corner, no other class of either model is flagged, the honest model
+        is clear, and the data themselves are told to give the class away by the tag.
     """
     console = rich.console.Console(soft_wrap=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,17 +77,20 @@ def _config() -> dict[str, object]:
 
 
 def _right_reason(output: Path, run_id: str, console: rich.console.Console) -> bool:
-    """Whether exactly the planted class is suspect, for its tag, which the data themselves give away."""
+    """Whether exactly the planted class is confirmed, for its tag, which the data themselves give away."""
 
     def rows(table: str) -> list[dict[str, object]]:
         files = output.glob(f"{table}/run_date=*/run_id={run_id}/*.parquet")
         return [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
 
-    classes = {
-        (row["model"], row["class_name"]): row for row in rows("findings") if row["group_kind"] == "class"
+    findings = rows("findings")
+    classes = {(row["model"], row["class_name"]): row for row in findings if row["group_kind"] == "class"}
+    models = {row["model"]: row["verdict"] for row in findings if row["group_kind"] == "model"}
+    flagged = {
+        key: row["verdict"]
+        for key, row in classes.items()
+        if row["verdict"] in ("confirmed", "hidden", "suspect")
     }
-    verdicts = {key: row["verdict"] for key, row in classes.items()}
-    expected = {key: "suspect" if key == ("biased", TAGGED_CLASS) else "unsuspected" for key in verdicts}
     corner = {
         row["model"]: row["energy_by_region"][REGIONS.index(TAG_CORNER)]  # type: ignore[index]
         for row in rows("summaries")
@@ -101,7 +104,8 @@ def _right_reason(output: Path, run_id: str, console: rich.console.Console) -> b
     told = [row["slice_key"] for row in manifest["data"]["associations"] if row["associated"]]
     return (
         ("biased", TAGGED_CLASS) in classes
-        and verdicts == expected
+        and flagged == {("biased", TAGGED_CLASS): "confirmed"}
+        and models == {"honest": "clear", "biased": "confirmed"}
         and classes["biased", TAGGED_CLASS]["region"] == TAG_CORNER
         and corner["biased"] > 2 * corner["honest"]
         and told == ["tag"]

@@ -7,13 +7,13 @@ import apache_beam as beam
 from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
-from transforms.explain.wiring import ExplainExamples
+from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
 from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
-from transforms.measure.wiring import DropDuplicates, LocateHeat, MeasureLocalization
+from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
-from transforms.records import DeadLetter
+from transforms.records import DeadLetter, Swap
 from transforms.write.wiring import WriteReport
 
 
@@ -47,7 +47,10 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     located = scores | "Locate" >> LocateHeat(allowed)
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.judged, company, plan.withheld)
+    swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
+    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.judged, company, plan.withheld, swaps)
+    if swaps is not None:
+        scores = scores | "WithSwaps" >> AddSwaps(swaps)
 
     # The data are judged themselves, before any model: by names and metadata only.
     associations = (
@@ -82,3 +85,15 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "counts": counts,
         "associations": associations,
     } | "Write" >> WriteReport(plan.run)
+
+
+def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any) -> Any:
+    """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
+    judge = config.judge
+    samples = examples | "Sample" >> SampleExamples(plan.specs, judge.images_per_class, judge.confirm_budget)
+    again = root | "ReadAgain" >> ReadExamples(plan.listing.shards, config.data, [], plan.limit)
+    return (
+        again["examples"]
+        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)
+        | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
+    )

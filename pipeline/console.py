@@ -12,7 +12,7 @@ from pipeline.plan import Plan
 from transforms.judge.statistics import STATUSES
 from transforms.write.manifest import FLAGS
 
-_STYLES = {"suspect": "bold red", "unsuspected": "green", "insufficient": "yellow"}
+_STYLES = {"clear": "green", "unsuspected": "green", "insufficient": "yellow"}
 _HEADS = {
     "softmax": "one class of many; the logits stand before it",
     "sigmoid": "each class for itself; the logits stand before it",
@@ -90,17 +90,20 @@ def print_summary(
 ) -> None:
     """One table of models and suspects, what was left out, and one last line."""
     console = _console()
+    layers = {model["name"]: model["target_layer"] for model in manifest["models"]}
     summary_of = {
-        (row["model"], row["method"], row["group_kind"], row["group_name"]): row for row in summaries
+        (row["model"], row["method"], row["group_kind"], row["group_name"]): row
+        for row in summaries
+        if row["target_layer"] == layers[row["model"]]
     }
     method = manifest["verdict_method"]
     table = rich.table.Table(title=rich.markup.escape(f"{manifest['name']}: {method}"), title_justify="left")
     for column in ("model", "what", "verdict"):
         table.add_column(column)
-    for column in ("measured", "accuracy", "energy in box", "box area", "density share"):
+    for column in ("measured", "accuracy", "energy in box", "box area", "density share", "swap gap"):
         table.add_column(column, justify="right")
     suspects = [row for row in findings if row["group_kind"] != "model" and row["verdict"] in FLAGS]
-    suspects.sort(key=lambda row: -(row["log10_e_suspect"] or 0.0))
+    suspects.sort(key=lambda row: (FLAGS.index(row["verdict"]), -(row["log10_e_suspect"] or 0.0)))
     shown = [row for row in findings if row["group_kind"] == "model"] + suspects[:_MOST_SUSPECTS]
     for row in sorted(shown, key=lambda row: row["model"]):
         summary = summary_of[row["model"], method, row["group_kind"], row["group_name"]]
@@ -113,6 +116,7 @@ def print_summary(
             _number(summary["energy_in_box"]),
             _number(summary["box_area"]),
             _number(summary["density_share"]),
+            _number(row["swap_gap"]),
         )
     console.print(table)
     for row in shown:
@@ -175,8 +179,8 @@ def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]
 
 def _notes(manifest: Mapping[str, Any]) -> list[str]:
     if manifest["config"]["judge"]["confirm"]:
-        return ["judge.confirm: this version has no counterfactual stage; a suspect is not yet a conviction"]
-    return []
+        return []
+    return ["judge.confirm is false: nothing was tested on other backgrounds, a suspect is no conviction"]
 
 
 def _what(row: Mapping[str, Any]) -> str:

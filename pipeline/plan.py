@@ -74,6 +74,11 @@ class Plan:
         return {model["name"]: (model["target_layer"], method) for model in self.run.details["models"]}
 
     @property
+    def confirms(self) -> bool:
+        """Whether the counterfactual stage runs."""
+        return bool(self.run.details["config"]["judge"]["confirm"]) and self.withheld is None
+
+    @property
     def withheld(self) -> str | None:
         """Why this run makes no verdicts, None where it does."""
         if self.run.details["config"]["explain"]["polarity"] == "negative":

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from transforms.records import Box, Company, Example, Explanation, Group, Outside, Score, Slice
+from transforms.records import Box, Company, Example, Explanation, Group, Outside, Score, Slice, Swap
 from transforms.regions import REGIONS
 
 
@@ -180,6 +180,18 @@ def make_outside(
         distance_area=np.full(8, area / 8).tobytes(),
         company=list(company),
     )
+
+
+def make_swap(
+    *,
+    model: str = "m",
+    class_name: str = "cat",
+    example_id: str = "a.png",
+    donor_class: str = "dog",
+    gap: float = 0.0,
+    residual: float = 0.5,
+) -> Swap:
+    return Swap(model, class_name, example_id, "set.json", 0, donor_class, gap, residual)
 
 
 def make_group(

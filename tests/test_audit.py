@@ -24,14 +24,16 @@ from pipeline.audit import audit
 from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
 from transforms.explain.explainer import Explainer
+from transforms.explain.sampling import Donors, names_with_boxes, plan_samples, rank
+from transforms.explain.swapper import Swapper
 from transforms.judge.company import pairs_of
+from transforms.judge.gaps import GapTally
 from transforms.judge.groups import groups_of
+from transforms.judge.judgement import conclude
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
-from transforms.judge.verdicts import judge_model
-from transforms.judge.wording import say_where
 from transforms.measure.wiring import located, score
-from transforms.records import Box, Example, Explanation, Slice
+from transforms.records import Box, Example, Explanation, Slice, Swap
 
 from .builders import encode, make_image, write_coco
 
@@ -86,7 +88,7 @@ def write_config(folder: Path, models: Mapping[str, Path], **changes: Any) -> Pa
         "models": [{"name": name, "path": str(path)} for name, path in models.items()],
         "explain": {"batch_size": 8, "targets": ["annotated", "predicted"]},
         "slices": ["camera"],
-        "judge": {"min_images": 5},
+        "judge": {"min_images": 5, "images_per_class": 10},
         "output": "audits",
         **changes,
     }
@@ -153,16 +155,37 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
             tallies.setdefault(group, Tally.zero()).add(row)
         for pair, numbers in pairs_of(row):
             company[pair] = company.get(pair, 0) + numbers
+    swaps = direct_swaps(config, explainer, examples)
+    gaps: dict[str, dict[str, GapTally]] = {"tiny": {}, "flat": {}}
+    for swap in swaps.values():
+        gaps[swap.model].setdefault(swap.class_name, GapTally.zero()).add(swap)
     findings = []
     for model in ("tiny", "flat"):
         judged = {g: t for g, t in tallies.items() if g.model == model and g.method == "hirescam"}
         together = {pair: n for pair, n in company.items() if pair[0] in judged}
-        findings += say_where(judge_model(judged, config.judge), judged, together, config.judge)
+        findings += conclude(judged, together, gaps[model], config.judge)
+    for index, row in enumerate(scores):
+        swap = swaps.get((row.model, row.example_id, row.target_name))
+        if row.target_rule == "annotated" and swap is not None:
+            scores[index] = dataclasses.replace(row, swap_gap=swap.gap, residual=swap.residual)
     return {
         "scores": [as_row(row) for row in scores],
         "summaries": [as_row(summarise(group, tally)) for group, tally in tallies.items()],
         "findings": [as_row(row) for row in findings],
     }
+
+
+def direct_swaps(config: Config, explainer: Explainer, examples: list[Example]) -> dict[Any, Swap]:
+    """Every sampled image on other backgrounds, by model, image and class."""
+    ranks: dict[str, list[int]] = {}
+    for example in examples:
+        for name in names_with_boxes(example):
+            ranks.setdefault(name, []).append(rank(example.example_id))
+    ordered = {name: sorted(found) for name, found in ranks.items()}
+    samples = plan_samples(ordered, config.judge.images_per_class, config.judge.confirm_budget)
+    swapper = Swapper(explainer, Donors.among(examples, samples), samples)
+    found = [swap for example in examples for swap in swapper.swap([example])]
+    return {(swap.model, swap.example_id, swap.class_name): swap for swap in found}
 
 
 def as_row(record: Any) -> dict[str, Any]:
@@ -242,7 +265,10 @@ def test_two_runs_into_one_output_never_mix(tmp_path: Path, tiny_model: Path) ->
 
 
 def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_two_shards: Any) -> None:
-    """A broken image, a missing one, a duplicate: three dead letters, and every other row as before."""
+    """A broken image, a missing one, a duplicate: three dead letters, and every other row as before.
+
+    Only their backgrounds are lacking: images that they would have lent them to take the next.
+    """
     write_set(tmp_path, shards=2)
     (tmp_path / "images/00.png").write_bytes(b"broken")
     (tmp_path / "images/01.png").unlink()
@@ -268,10 +294,10 @@ def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_t
     ]
     healthy = [
         row
-        for row in rows_of(in_two_shards[1], "scores", without=["source"])
+        for row in rows_of(in_two_shards[1], "scores", without=["source", "swap_gap", "residual"])
         if row["model"] == "tiny" and row["example_id"] not in ("00.png", "01.png")
     ]
-    assert healthy == rows_of(plan, "scores", without=["source"])
+    assert healthy == rows_of(plan, "scores", without=["source", "swap_gap", "residual"])
 
 
 def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path) -> None:

@@ -28,7 +28,10 @@ OF_MODEL = (
 )
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
 OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
-OF_JUDGE = "fdr, suspect_margin, min_images, confirm, epsilon, allowed_regions, allowed_classes"
+OF_JUDGE = (
+    "fdr, suspect_margin, min_images, confirm, epsilon, images_per_class, confirm_budget, allowed_regions, "
+    "allowed_classes"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.judge.company import pairs_of
+from transforms.judge.judgement import conclude
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
@@ -107,8 +108,11 @@ def test_judge_models_equals_a_direct_loop(tallies, seed):
     findings = [
         finding
         for model in (*MODELS, "empty")
-        for finding in judge_model(
-            {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "hirescam")}, SETTINGS
+        for finding in conclude(
+            {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "hirescam")},
+            {},
+            None,
+            SETTINGS,
         )
     ]
     assert len(findings) == 2 * (1 + 2 + 4) + 1
@@ -125,7 +129,7 @@ def test_scores_become_findings_in_one_pipeline(rows, tallies):
     expected = [("empty", "empty", "insufficient")]
     for model in MODELS:
         of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "gradcam")}
-        expected += [(model, row.group_name, row.verdict) for row in judge_model(of_model, SETTINGS)]
+        expected += [(model, r.group_name, r.verdict) for r in conclude(of_model, {}, None, SETTINGS)]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         by_group = root | beam.Create(rows) | SummarizeScores(SEEDS)
         findings = (by_group | JudgeModels(SETTINGS, judged_by("gradcam")))["findings"]

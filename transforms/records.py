@@ -142,6 +142,27 @@ class Explanation:
 
 
 @dataclasses.dataclass(frozen=True)
+class Swap:
+    """What one model makes of one object on other backgrounds.
+
+    Attributes:
+        class_name: the annotated name of the object.
+        donor_class: the annotated name of the image that lent the other class's background.
+        gap: probability of the class on a background of the same class, minus that on the other, in [-1, 1].
+        residual: probability of the class with the object taken away, in [0, 1].
+    """
+
+    model: str
+    class_name: str
+    example_id: str
+    source: str
+    position: int
+    donor_class: str
+    gap: float
+    residual: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Scene:
     """What a heatmap is measured against, in view pixels; boxes are not clipped. As in `Explanation`."""
 
@@ -326,7 +347,7 @@ class Finding:
 
 
 for element in (
-    *(Box, Slice, Shard, Example, DeadLetter, Explanation, Scene, Company, Outside, Score),
+    *(Box, Slice, Shard, Example, DeadLetter, Explanation, Swap, Scene, Company, Outside, Score),
     *(Group, Summary, Finding),
 ):
     coders.registry.register_row(element)

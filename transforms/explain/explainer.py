@@ -58,6 +58,21 @@ class Pictured:
     height: int
     views: dict[_ViewKey, tuple[View, NDArray[np.uint8]]]
 
+    def view_of(self, spec: ModelSpec, engine: Engine) -> NDArray[np.uint8]:
+        """What a model sees of it, uint8 of shape (H, W, 3)."""
+        return self.views[_view_key(spec, engine)][1]
+
+    def boxes_of(self, name: str, spec: ModelSpec, engine: Engine) -> list[Box]:
+        """The boxes of an annotated name in the view of a model, not clipped."""
+        view = self.views[_view_key(spec, engine)][0]
+        return [self.shown(box, view) for box in self.example.boxes if box.name == name]
+
+    def shown(self, box: Box, view: View) -> Box:
+        """A box of the example in view pixels."""
+        across, down = (self.width, self.height) if self.example.relative else (1, 1)
+        edges = (box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down)
+        return Box(box.name, *view.to_view(*edges))
+
 
 def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
     """The engine of a model, loaded once in this process.
@@ -100,9 +115,9 @@ class Explainer:
     """Every model of a run, ready to explain batches of examples. Thread-safe."""
 
     def __init__(self, specs: Sequence[ModelSpec], explain: ExplainSettings) -> None:
-        self._models = [(spec, engine_of(spec, explain)) for spec in specs]
+        self.models = [(spec, engine_of(spec, explain)) for spec in specs]
         self._rules = explain.targets
-        self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self._models))
+        self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self.models))
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
 
     def explain(self, examples: Sequence[Example]) -> Iterator[Explanation | DeadLetter]:
@@ -116,13 +131,17 @@ class Explainer:
             a dead letter for each model that it does not fit into memory with.
         """
         pictured = []
-        for result in self._pool.map(self._decode, examples):
+        for result in self.pictures(examples):
             if isinstance(result, Pictured):
                 pictured.append(result)
             else:
                 yield result
-        for spec, engine in self._models:
+        for spec, engine in self.models:
             yield from self._explain_by(spec, engine, pictured)
+
+    def pictures(self, examples: Sequence[Example]) -> Iterator[Pictured | DeadLetter]:
+        """Decodes examples, several at a time, and shows each as the models see it."""
+        return self._pool.map(self._decode, examples)
 
     def _decode(self, example: Example) -> Pictured | DeadLetter:
         try:
@@ -244,13 +263,10 @@ class _Description:
 
     def _boxes(self, target: Target, target_class: int | None) -> tuple[list[Box], list[Box]]:
         """Boxes of the target class and of all others, in view pixels."""
-        example = self.picture.example
-        across, down = (self.picture.width, self.picture.height) if example.relative else (1, 1)
         mine: list[Box] = []
         others: list[Box] = []
-        for box in example.boxes:
-            edges = (box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down)
-            shown = Box(box.name, *self.view.to_view(*edges))
+        for box in self.picture.example.boxes:
+            shown = self.picture.shown(box, self.view)
             same = box.name == target.name or (
                 target_class is not None and self.spec.class_map.means(box.name, target_class)
             )

@@ -8,10 +8,19 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
+from transforms.explain.sampling import (
+    MOST_DONORS_OF_CLASS,
+    Donors,
+    Sample,
+    names_with_boxes,
+    plan_samples,
+    rank,
+)
 from transforms.explain.settings import ExplainSettings
+from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
 from transforms.progress import PROGRESS
-from transforms.records import DeadLetter, Example, Explanation
+from transforms.records import DeadLetter, Example, Explanation, Swap
 
 
 class ExplainerHandler(ModelHandler[Example, Explanation | DeadLetter, Explainer]):
@@ -75,6 +84,108 @@ def _has_target(example: Example, specs: Sequence[ModelSpec], settings: ExplainS
     """Whether any model has a class for it; an image that none can be asked about is not decoded."""
     names = names_of(example)
     return any(plan_targets(names, spec.class_map, settings.targets, spec.listed) for spec in specs)
+
+
+@dataclasses.dataclass
+class SampleExamples(beam.PTransform):
+    """Example -> one dict: class name -> how deep the counterfactual stage samples it.
+
+    Attributes:
+        specs: a class that no model knows is not sampled.
+        images_per_class: images that are tested of a class.
+        budget: images that are tested in all.
+    """
+
+    specs: Sequence[ModelSpec]
+    images_per_class: int
+    budget: int
+
+    def expand(self, examples: beam.PCollection[Example]) -> Any:
+        known = sorted({name for spec in self.specs for name in spec.class_map.classes})
+        kept = max(self.images_per_class, MOST_DONORS_OF_CLASS)
+        return (
+            examples
+            | "Rank" >> beam.FlatMap(_ranked, frozenset(known)).with_output_types(tuple[str, int])
+            | "Smallest" >> beam.CombinePerKey(_SmallestRanks(kept))
+            | "Together" >> beam.combiners.ToDict()
+            | "Plan" >> beam.Map(plan_samples, self.images_per_class, self.budget)
+        )
+
+
+@dataclasses.dataclass
+class SwapBackgrounds(beam.PTransform):
+    """Example -> Swap: the sampled examples, read again, on backgrounds of each other.
+
+    Attributes:
+        specs: the models.
+        settings: as for ExplainExamples, whose engines are used.
+        samples: PCollection of the one dict of SampleExamples.
+    """
+
+    specs: Sequence[ModelSpec]
+    settings: ExplainSettings
+    samples: Any
+
+    def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[Swap]:
+        samples, size = beam.pvalue.AsSingleton(self.samples), self.settings.batch_size
+        donors = examples | "Donors" >> beam.Filter(_is_sampled, samples, "lending")
+        return (
+            examples
+            | "Tested" >> beam.Filter(_is_sampled, samples, "tested")
+            | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
+            | "Swap"
+            >> beam.ParDo(
+                _SwapBatch(self.specs, self.settings), beam.pvalue.AsList(donors), samples
+            ).with_output_types(Swap)
+        )
+
+
+class _SmallestRanks(beam.CombineFn):
+    """The smallest distinct ranks of a class, ascending."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def create_accumulator(self) -> list[int]:
+        return []
+
+    def add_input(self, ranks: list[int], rank: int) -> list[int]:
+        if len(ranks) == self._count and rank >= ranks[-1]:
+            return ranks
+        return self.merge_accumulators([ranks, [rank]])
+
+    def merge_accumulators(self, accumulators: Iterable[list[int]]) -> list[int]:
+        return sorted({rank for ranks in accumulators for rank in ranks})[: self._count]
+
+    def extract_output(self, ranks: list[int]) -> list[int]:
+        return ranks
+
+
+class _SwapBatch(beam.DoFn):
+    def __init__(self, specs: Sequence[ModelSpec], settings: ExplainSettings) -> None:
+        self._specs, self._settings = list(specs), settings
+        self._pool: list[str] | None = None
+
+    def process(
+        self, batch: Sequence[Example], donors: Sequence[Example], samples: dict[str, Sample]
+    ) -> Iterator[Swap]:
+        pool = [donor.example_id for donor in donors]
+        if pool != self._pool:  # once for each bundle at most: the side input is the same throughout
+            self._pool = pool
+            explainer = Explainer(self._specs, self._settings)
+            self._swapper = Swapper(explainer, Donors.among(donors, samples), samples)
+        yield from self._swapper.swap(batch)
+
+
+def _ranked(example: Example, known: frozenset[str]) -> Iterator[tuple[str, int]]:
+    for name in names_with_boxes(example):
+        if name in known:
+            yield name, rank(example.example_id)
+
+
+def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
+    own = rank(example.example_id)
+    return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
 
 
 class _SplitDeadLetters(beam.DoFn):

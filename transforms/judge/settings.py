@@ -28,12 +28,22 @@ class JudgeSettings(Settings):
         30, ge=2, description="measured images below which a class or slice is insufficient"
     )
     confirm: bool = pydantic.Field(
-        False,
-        description="ask for the counterfactual stage; this version has none and says so: verdicts stay "
-        "suspect, unsuspected and insufficient",
+        True,
+        description="test sampled images on other backgrounds; without it verdicts are suspect, unsuspected "
+        "and insufficient",
     )
     epsilon: float = pydantic.Field(
-        0.1, ge=0, lt=1, description="background swap gap that the counterfactual stage tolerates"
+        0.1,
+        ge=0,
+        lt=1,
+        description="mean change of the class's probability by another background that is tolerated; 0.1 for "
+        "photographs, where context is legitimate, 0.02 where it is not",
+    )
+    images_per_class: int = pydantic.Field(
+        300, ge=2, description="images of a class that are tested on other backgrounds"
+    )
+    confirm_budget: int = pydantic.Field(
+        20000, ge=2, description="images that are so tested in all; many classes get fewer each"
     )
     allowed_regions: Annotated[tuple[Region, ...], pydantic.Strict(False)] = pydantic.Field(
         (),

@@ -35,8 +35,6 @@ _SLOT = {name: slot for slot, name in enumerate((*_COUNTS, *_SUMS))}
 
 # Bets of the e-value, as shares of the largest that cannot go bankrupt.
 _BETS = np.geomspace(0.02, 0.95, 16)
-# Confidence of every bound in the tables, each side by itself.
-_BOUND_LOG10_E = math.log10(20)
 
 
 @dataclasses.dataclass(eq=False)
@@ -147,25 +145,26 @@ def _log10_e_above(histogram: NDArray[np.int64], mean: float) -> float:
     return float((np.logaddexp.reduce(gains) - math.log(len(_BETS))) / math.log(10))
 
 
-def mean_bounds(histogram: NDArray[np.int64]) -> tuple[float, float]:
-    """Lower and upper bound of the mean, each at 95 %, valid at any sample size.
+def mean_bounds(histogram: NDArray[np.int64], alpha: float = 0.05) -> tuple[float, float]:
+    """Lower and upper bound of the mean, each valid with probability 1 - alpha at any sample size.
 
-    The bounds are the means that the e-value rejects at 1/20; bisected to 2^-20.
+    The bounds are the means that the e-value rejects at alpha; bisected to 2^-20.
 
     Args:
         histogram: counts of values in [0, 1], shape (256,).
+        alpha: error rate of each bound by itself.
 
     Returns:
         (lower, upper), 0 and 1 where nothing can be said.
     """
-    return _lower_bound(histogram), 1.0 - _lower_bound(histogram[::-1])
+    return _lower_bound(histogram, alpha), 1.0 - _lower_bound(histogram[::-1], alpha)
 
 
-def _lower_bound(histogram: NDArray[np.int64]) -> float:
+def _lower_bound(histogram: NDArray[np.int64], alpha: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        if _log10_e_above(histogram, middle) >= _BOUND_LOG10_E:
+        if _log10_e_above(histogram, middle) >= -math.log10(alpha):
             low = middle
         else:
             high = middle

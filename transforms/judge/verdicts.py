@@ -49,8 +49,12 @@ def judge_model(
         for kind in ("model", "class", "slice")
     }
     if withheld is not None:
-        everything = [item for kind in of_kind.values() for item in kind.items()]
-        return [finding(group, tally, "insufficient", withheld) for group, tally in everything]
+        return [
+            finding(group, tally, "insufficient", withheld)
+            for kind in of_kind.values()
+            for group, tally in kind.items()
+            if kind is not of_kind["slice"] or group.class_name is not None
+        ]
     classes = _judge_classes(of_kind["class"], settings)
     within = {group: tally for group, tally in of_kind["slice"].items() if group.class_name is not None}
     by_class = {str(group.class_name): tally for group, tally in of_kind["class"].items()}

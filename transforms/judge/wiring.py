@@ -12,15 +12,15 @@ import apache_beam as beam
 from transforms.judge.associations import associate
 from transforms.judge.company import Pair, pairs_of
 from transforms.judge.contingency import Contingency, Name
+from transforms.judge.gaps import GapTally
 from transforms.judge.groups import groups_of
 from transforms.judge.heat import Ints
+from transforms.judge.judgement import conclude
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
-from transforms.judge.verdicts import judge_model
-from transforms.judge.wording import say_where
 from transforms.labels import Association, Labelling
-from transforms.records import Finding, Group, Score, Summary
+from transforms.records import Finding, Group, Score, Summary, Swap
 
 
 @dataclasses.dataclass
@@ -76,6 +76,7 @@ class JudgeModels(beam.PTransform):
         judged: model -> the layer and the method whose heatmaps its verdicts use.
         company: PCollection from `CountCompany` of the same, or None.
         withheld: why no verdicts are made, None where they are.
+        swaps: PCollection of Swap for the counterfactual verdicts, or None to do without.
 
     Returns:
         PCollections `summaries` and `findings`.
@@ -85,6 +86,7 @@ class JudgeModels(beam.PTransform):
     judged: Mapping[str, tuple[str, str]]
     company: Any = None
     withheld: str | None = None
+    swaps: Any = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
         judged = self.judged  # by itself, since `self` holds a PCollection
@@ -98,12 +100,39 @@ class JudgeModels(beam.PTransform):
             parts["company"] = self.company | "CompanyByModel" >> beam.Map(
                 _company_by_model
             ).with_output_types(tuple[str, tuple[Pair, Any]])
+        if self.swaps is not None:
+            parts["gaps"] = (
+                self.swaps
+                | "ByClass" >> beam.Map(_by_class).with_output_types(tuple[tuple[str, str], Swap])
+                | "Gaps" >> beam.CombinePerKey(TallySwaps())
+                | "GapsByModel" >> beam.MapTuple(_gap_by_model).with_output_types(tuple[str, Any])
+            )
         findings = (
             parts
             | "OneModel" >> beam.CoGroupByKey()
-            | "Judge" >> beam.FlatMap(_judge, self.settings, self.withheld).with_output_types(Finding)
+            | "Judge"
+            >> beam.FlatMap(_judge, self.settings, self.withheld, self.swaps is not None).with_output_types(
+                Finding
+            )
         )
         return {"summaries": summaries, "findings": findings}
+
+
+class TallySwaps(beam.CombineFn):
+    """Adds swaps up; only delegates to `GapTally`."""
+
+    def create_accumulator(self) -> GapTally:
+        return GapTally.zero()
+
+    def add_input(self, tally: GapTally, swap: Swap) -> GapTally:
+        tally.add(swap)
+        return tally
+
+    def merge_accumulators(self, tallies: Iterable[GapTally]) -> GapTally:
+        return sum(tallies, start=GapTally.zero())
+
+    def extract_output(self, tally: GapTally) -> GapTally:
+        return tally
 
 
 @dataclasses.dataclass
@@ -218,7 +247,19 @@ def _is_judged(row: Group | Score, judged: Mapping[str, tuple[str, str]]) -> boo
 
 
 def _judge(
-    item: tuple[str, dict[str, Iterable[Any]]], settings: JudgeSettings, withheld: str | None
+    item: tuple[str, dict[str, Iterable[Any]]],
+    settings: JudgeSettings,
+    withheld: str | None,
+    swapped: bool,
 ) -> Iterator[Finding]:
-    tallies, company = dict(item[1]["tallies"]), dict(item[1].get("company", ()))
-    yield from say_where(judge_model(tallies, settings, withheld), tallies, company, settings)
+    of_model = {part: dict(rows) for part, rows in item[1].items()}
+    gaps = of_model.get("gaps", {}) if swapped else None
+    yield from conclude(of_model["tallies"], of_model.get("company", {}), gaps, settings, withheld)
+
+
+def _by_class(swap: Swap) -> tuple[tuple[str, str], Swap]:
+    return (swap.model, swap.class_name), swap
+
+
+def _gap_by_model(key: tuple[str, str], tally: GapTally) -> tuple[str, tuple[str, GapTally]]:
+    return key[0], (key[1], tally)

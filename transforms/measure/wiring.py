@@ -15,7 +15,7 @@ from transforms.labels import Labelling
 from transforms.measure.ground import Allowed, layout_of, rectangles
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
-from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score
+from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score, Swap
 
 _NOTHING_ALLOWED = Allowed()
 
@@ -73,7 +73,37 @@ class DropDuplicates(beam.PTransform):
         )
 
 
-def _is_first(row: Score | DeadLetter | Labelling, duplicates: Mapping[tuple[str, str, int], bool]) -> bool:
+@dataclasses.dataclass
+class AddSwaps(beam.PTransform):
+    """Score -> the same with its swap gap and residual, where its image was tested.
+
+    Attributes:
+        swaps: PCollection of Swap; as many as the budget allows, a side input.
+    """
+
+    swaps: Any
+
+    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[Score]:
+        found = self.swaps | "Keyed" >> beam.Map(_swap_of)
+        return scores | "Add" >> beam.Map(_with_swap, beam.pvalue.AsDict(found)).with_output_types(Score)
+
+
+def _swap_of(swap: Swap) -> tuple[tuple[str, str, str], tuple[float, float]]:
+    return (swap.model, swap.example_id, swap.class_name), (swap.gap, swap.residual)
+
+
+def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, float]]) -> Score:
+    found = swaps.get((score.model, score.example_id, score.target_name or ""))
+    if score.target_rule != "annotated" or found is None:
+        return score
+    # Not dataclasses.replace: a row that has travelled may be a look-alike.
+    values = {field.name: getattr(score, field.name) for field in dataclasses.fields(Score)}
+    return Score(**{**values, "swap_gap": found[0], "residual": found[1]})
+
+
+def _is_first(
+    row: Score | DeadLetter | Labelling | Swap, duplicates: Mapping[tuple[str, str, int], bool]
+) -> bool:
     return (row.example_id, row.source, row.position) not in duplicates
 
 

@@ -1,0 +1,112 @@
+"""Swap gaps of a class added up, and the evidence that the model depends on the background.
+
+Integers only, as for every tally: the same swaps give the same rows on any number of shards.
+
+The images of a biased class carry its shortcut. As donors of backgrounds they would convict every class that
+is pasted onto them. So with three donor classes or more, evidence must stand without any one of them: the
+e-value is the smallest of those that leave one donor class out. If one donor class is to blame, the value
+without it is an e-value for the null hypothesis, and the smallest is no larger.
+"""
+
+import dataclasses
+import math
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.judge.heat import UNIT
+from transforms.judge.statistics import BINS, log10_e_below, mean_bounds
+from transforms.records import Swap
+
+_DONORS_TO_LEAVE_ONE_OUT = 3
+
+
+@dataclasses.dataclass(eq=False)
+class GapTally:
+    """What the swaps of one class add up to.
+
+    Attributes:
+        donors: donor class -> int64 of shape (258,): 256 bins of (gap + 1) / 2, then the sums of gaps
+            and of residuals in units of 2^-32.
+    """
+
+    donors: dict[str, NDArray[np.int64]]
+
+    @classmethod
+    def zero(cls) -> Self:
+        """The tally of no swaps."""
+        return cls({})
+
+    def add(self, swap: Swap) -> None:
+        """Adds one swap."""
+        numbers = self.donors.setdefault(swap.donor_class, np.zeros(BINS + 2, np.int64))
+        numbers[min(BINS - 1, int((swap.gap + 1) / 2 * BINS))] += 1
+        numbers[BINS:] += np.rint(np.array([swap.gap, swap.residual]) * UNIT).astype(np.int64)
+
+    def __add__(self, other: "GapTally") -> "GapTally":
+        nothing = np.zeros(BINS + 2, np.int64)
+        names = {*self.donors, *other.donors}
+        return GapTally({n: self.donors.get(n, nothing) + other.donors.get(n, nothing) for n in names})
+
+    @property
+    def worst(self) -> str | None:
+        """The donor class with the largest mean gap, where there are enough to do without it."""
+        if len(self.donors) < _DONORS_TO_LEAVE_ONE_OUT:
+            return None
+        return max(sorted(self.donors), key=lambda name: _mean(self.donors[name], 0))
+
+    def mean_of(self, donor_class: str) -> float:
+        """Mean gap against the backgrounds of one class."""
+        return _mean(self.donors[donor_class], 0)
+
+    @property
+    def count(self) -> int:
+        """Swaps."""
+        return int(self._all()[:BINS].sum())
+
+    @property
+    def gap(self) -> float:
+        """Mean swap gap, without the worst donor class; needs a swap."""
+        return _mean(self._all(self.worst), 0)
+
+    @property
+    def residual(self) -> float:
+        """Mean probability of the class without its object; needs a swap."""
+        return _mean(self._all(), 1)
+
+    @property
+    def histogram(self) -> NDArray[np.int64]:
+        """256 bins of (gap + 1) / 2 over all donor classes."""
+        return self._all()[:BINS]
+
+    def bounds(self) -> tuple[float, float]:
+        """Lower and upper bound of the mean gap, each valid with 95 % at any number of swaps.
+
+        The lower one holds without any one donor class, the upper one without at most one, whichever it is:
+        what is known of all donor classes together and of each set without one share the 5 %.
+        """
+        left_out = sorted(self.donors) if self.worst is not None else []
+        lower, upper = mean_bounds(self.histogram, 0.05 if not left_out else 0.025)
+        if left_out:
+            without = [self._all(name)[:BINS] for name in left_out]
+            lower = min(mean_bounds(histogram, 0.05)[0] for histogram in without)
+            upper = min(upper, *(mean_bounds(h, 0.025 / len(without))[1] for h in without))
+        return 2 * lower - 1, 2 * upper - 1
+
+    def log10_e(self, epsilon: float) -> float:
+        """Evidence against "the mean gap is at most epsilon", as log10 of an e-value."""
+        mean = min((epsilon + 1) / 2, 1 - 1 / BINS)
+        left_out = sorted(self.donors) if self.worst is not None else [None]
+        # "Above" for gaps is "below" for their mirror image.
+        return min(log10_e_below(self._all(name)[:BINS][::-1], 1 - mean) for name in left_out)
+
+    def _all(self, but: str | None = None) -> NDArray[np.int64]:
+        """The numbers of all donor classes but one."""
+        kept = (numbers for name, numbers in self.donors.items() if name != but)
+        return np.asarray(sum(kept, start=np.zeros(BINS + 2, np.int64)))
+
+
+def _mean(numbers: NDArray[np.int64], index: int) -> float:
+    count = int(numbers[:BINS].sum())
+    return float(numbers[BINS + index]) / UNIT / count if count else math.nan

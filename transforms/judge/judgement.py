@@ -1,0 +1,39 @@
+"""All that is concluded of one model: plausibility, heat, swaps, and where it looks instead."""
+
+from collections.abc import Mapping
+
+from transforms.judge.company import Pair
+from transforms.judge.confirmation import confirm
+from transforms.judge.gaps import GapTally
+from transforms.judge.heat import Ints
+from transforms.judge.plausibility import implausible
+from transforms.judge.settings import JudgeSettings
+from transforms.judge.statistics import Tally
+from transforms.judge.verdicts import judge_model
+from transforms.judge.wording import say_where
+from transforms.records import Finding, Group
+
+
+def conclude(
+    tallies: Mapping[Group, Tally],
+    company: Mapping[Pair, Ints],
+    gaps: Mapping[str, GapTally] | None,
+    settings: JudgeSettings,
+    withheld: str | None = None,
+) -> list[Finding]:
+    """The findings of one model.
+
+    Args:
+        tallies: groups of all three kinds, of one model, method and layer.
+        company: what other annotated classes share of the heat.
+        gaps: annotated class -> its background swaps; None without the counterfactual stage.
+        settings: margins and rates.
+        withheld: why no verdicts are made, None where they are.
+    """
+    if not tallies:  # nothing was scored, and the run fails for that
+        return []
+    reason = withheld or implausible(tallies)
+    findings = judge_model(tallies, settings, reason)
+    if gaps is not None and reason is None:
+        findings = confirm(findings, gaps, settings)
+    return list(say_where(findings, tallies, company, settings))
