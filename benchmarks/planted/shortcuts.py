@@ -123,7 +123,8 @@ def plant(pictures: Pictures, kind: str, chosen: NDArray[np.bool_], seed: int | 
     for index in np.flatnonzero(chosen):
         x0, y0, x1, y1 = pictures.boxes[index].tolist()
         scene = Scene(images[index] / 255, (x0, y0, x1, y1), pictures.outlines[index])
-        SHORTCUTS[kind](scene, np.random.default_rng((*root, int(index))))
+        # NumPy takes (1, 0) and (1,) for the same seed: no number may be 0.
+        SHORTCUTS[kind](scene, np.random.default_rng((*root, int(index) + 1)))
         images[index] = np.rint(np.clip(scene.image, 0, 1) * 255)
     return pictures._replace(images=images)
 
