@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench validate validate-full clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,5 +32,13 @@ format: $(INSTALLED)  ## format and mend what can be mended
 bench: $(INSTALLED)  ## the engine against the model's own forward pass
 	$(BIN)/python benchmarks/bench_explain.py
 
-clean:  ## remove the environment and what the demo made
-	rm -rf $(VENV) demo-audit
+validate: $(INSTALLED)  ## how often the verdicts are right, on 24 models with planted shortcuts
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.planted --page docs/validation.md
+
+validate-full: $(INSTALLED)  ## the same on all of them; goes on where it was interrupted
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.planted --full --page docs/validation.md
+
+clean:  ## remove the environment, and what the demo and the validation made
+	rm -rf $(VENV) demo-audit validation
