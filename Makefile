@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DRAWS := $(VENV)/.draws
 
 .PHONY: help demo test check format bench validate validate-full clean
 
@@ -12,6 +13,10 @@ help:  ## list the targets
 $(INSTALLED): setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(DRAWS): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
 demo: $(INSTALLED)  ## plant a shortcut in made-up images, train two models, audit them
@@ -32,13 +37,11 @@ format: $(INSTALLED)  ## format and mend what can be mended
 bench: $(INSTALLED)  ## the engine against the model's own forward pass
 	$(BIN)/python benchmarks/bench_explain.py
 
-validate: $(INSTALLED)  ## how often the verdicts are right, on 24 models with planted shortcuts
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+validate: $(DRAWS)  ## how often the verdicts are right, on 24 models with planted shortcuts
 	$(BIN)/python -m benchmarks.planted --page docs/validation.md
 
-validate-full: $(INSTALLED)  ## the same on all of them; goes on where it was interrupted
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+validate-full: $(DRAWS)  ## the same on all of them; goes on where it was interrupted
 	$(BIN)/python -m benchmarks.planted --full --page docs/validation.md
 
-clean:  ## remove the environment, and what the demo and the validation made
-	rm -rf $(VENV) demo-audit validation
+clean:  ## remove the environment and what the demo made
+	rm -rf $(VENV) demo-audit

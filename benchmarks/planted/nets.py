@@ -51,8 +51,8 @@ def train(model: keras.Model, images: NDArray[np.uint8], labels: NDArray[np.int3
 
 def predict(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The class index of the highest logit of each image, `[N]`."""
-    logits = model.predict(images, batch_size=256, verbose=0)
-    return np.asarray(logits).argmax(axis=1)
+    chosen: NDArray[np.int64] = model.predict(images, batch_size=256, verbose=0).argmax(axis=1)
+    return chosen
 
 
 def _block(

@@ -56,15 +56,17 @@ def null_figures(settings: JudgeSettings, runs: int = RUNS) -> list[Figure]:
 
 def skewed() -> Shares:
     """Nine of ten images near 0.9, the others spread below: probability of each value of the support."""
-    weights = 0.9 * _normalised(stats.beta.pdf(_SUPPORT, 18, 2))
-    return weights + 0.1 * _normalised(stats.beta.pdf(_SUPPORT, 2, 3))
+    most = _normalised(stats.beta.pdf(_SUPPORT, 18, 2))
+    rest = _normalised(stats.beta.pdf(_SUPPORT, 2, 3))
+    mixed: Shares = 0.9 * most + 0.1 * rest
+    return mixed
 
 
 def shifted(shares: Shares, margin: float) -> Shares:
     """The same with a mean lower by the margin, a few images having moved to the lowest value."""
     mean = float(shares @ _SUPPORT)
     moved = margin / (mean - _SUPPORT[0])
-    lower = (1 - moved) * shares
+    lower: Shares = (1 - moved) * shares
     lower[0] += moved
     return lower
 
@@ -117,4 +119,5 @@ def _tally(counts: NDArray[np.integer]) -> Tally:
 
 
 def _normalised(weights: Shares) -> Shares:
-    return weights / weights.sum()
+    normalised: Shares = weights / weights.sum()
+    return normalised

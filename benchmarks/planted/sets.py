@@ -102,7 +102,8 @@ def blurred_boxes(boxes: NDArray[np.integer], noise: float, seed: tuple[int, ...
     """
     sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     errors = noise * np.random.default_rng(seed).normal(size=boxes.shape).clip(-2.5, 2.5)
-    return np.clip(boxes + errors * sides, 0, SIZE)
+    moved: NDArray[np.floating] = np.clip(boxes + errors * sides, 0, SIZE)
+    return moved
 
 
 def _labels(spec: Spec, purpose: int, per_class: int) -> tuple[NDArray[np.int32], tuple[int, ...]]:

@@ -82,16 +82,17 @@ def _blur(scene: Scene, _: np.random.Generator) -> None:
 def _sticker(scene: Scene, rng: np.random.Generator) -> None:
     """A bright square of 5 x 5 pixels on the object, inside its box."""
     x0, y0, x1, y1 = scene.box
-    y, x = rng.choice(np.argwhere(scene.outline))
-    left, top = int(np.clip(x - 2, x0, x1 - 5)), int(np.clip(y - 2, y0, y1 - 5))
+    on_object = np.argwhere(scene.outline)
+    row, column = on_object[rng.integers(len(on_object))].tolist()
+    left, top = min(max(column - 2, x0), x1 - 5), min(max(row - 2, y0), y1 - 5)
     _blend(scene.image, np.array([1.0, 0.95, 0.2]), 0.8, _rectangle(left, top, left + 5, top + 5))
 
 
 def _shadow(scene: Scene, _: np.random.Generator) -> None:
     """A soft dark ellipse under the object, as wide as it is; the box is left as it is."""
-    x0, _, x1, y1 = scene.box
-    half_width, half_height = (x1 - x0) / 2, max(3.0, (x1 - x0) / 6)
-    reach = np.hypot((_COLUMNS + 0.5 - (x0 + x1) / 2) / half_width, (_ROWS + 0.5 - y1) / half_height)
+    left, right, bottom = scene.box[0], scene.box[2], scene.box[3]
+    width, height = (right - left) / 2, max(3.0, (right - left) / 6)
+    reach = np.hypot((_COLUMNS + 0.5 - (left + right) / 2) / width, (_ROWS + 0.5 - bottom) / height)
     darkness = 0.6 * np.clip(1.2 - reach, 0, 1) * scene.outside
     scene.image[:] *= 1 - darkness[..., None]
 

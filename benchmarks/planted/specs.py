@@ -110,7 +110,7 @@ def _controls() -> Iterator[Spec]:
     """One question each; the subset asks it of one head."""
     for head in HEADS:
         gap = head == "gap"
-        tag, frame = Plant("tag", 0, 0.8), Plant("frame", 3, 0.8)
+        tag, frame = Plant("tag", 0, 1.0), Plant("frame", 3, 1.0)
         yield Spec(f"sticker-{head}", "sticker", head, (Plant("sticker", 0, 1.0),), 0, in_subset=gap)
         yield Spec(f"blur-{head}", "blur", head, (Plant("blur", 0, 1.0),), 0, in_subset=not gap)
         yield Spec(f"shadow-{head}", "shadow", head, (Plant("shadow", None, 1.0),), 0, in_subset=gap)

@@ -55,7 +55,7 @@ def shuffled_labels(per_class: int, seed: int | tuple[int, ...]) -> NDArray[np.i
 
 def boxes_around(outlines: Masks) -> NDArray[np.int32]:
     """The tightest half-open boxes (x0, y0, x1, y1), `[N, 4]`, around the true pixels of `[N, H, W]`."""
-    columns, rows = outlines.any(axis=1), outlines.any(axis=2)
+    columns, rows = np.any(outlines, axis=1), np.any(outlines, axis=2)
     x0, y0 = columns.argmax(axis=1), rows.argmax(axis=1)
     x1 = columns.shape[1] - columns[:, ::-1].argmax(axis=1)
     y1 = rows.shape[1] - rows[:, ::-1].argmax(axis=1)
@@ -84,7 +84,8 @@ def _noise(rng: np.random.Generator, cells: int) -> Floats:
     places = np.linspace(0, cells, SIZE, endpoint=False)
     blend = np.clip(1 - np.abs(places[:, None] - np.arange(cells + 1)), 0, 1)
     corners = rng.random((cells + 1, cells + 1, 3))
-    return np.einsum("ya,abc,xb->yxc", blend, corners, blend, optimize=True)
+    noise: Floats = np.einsum("ya,abc,xb->yxc", blend, corners, blend, optimize=True)
+    return noise
 
 
 def _outline(label: int, x: float, y: float, radius: float, *, angle: float) -> Masks:
@@ -93,6 +94,7 @@ def _outline(label: int, x: float, y: float, radius: float, *, angle: float) -> 
     u = np.cos(angle) * right + np.sin(angle) * down
     v = np.cos(angle) * down - np.sin(angle) * right
     distance = np.hypot(u, v)
+    inside: Masks
     match CLASSES[label]:
         case "disc":
             inside = distance < 0.92
@@ -117,5 +119,6 @@ def _paint(rng: np.random.Generator, label: int) -> Floats:
     frequency = 0.35 + 0.22 * (label % 3) + rng.normal(0, 0.05)
     angle = rng.uniform(0, np.pi)
     along = _COLUMNS * np.cos(angle) + _ROWS * np.sin(angle)
-    stripes = 0.7 + 0.3 * np.sign(np.sin(along * frequency))
-    return stripes[..., None] * colour
+    stripes: Floats = 0.7 + 0.3 * np.sign(np.sin(along * frequency))
+    painted: Floats = stripes[..., None] * colour
+    return painted
