@@ -12,11 +12,14 @@ import argparse
 import dataclasses
 import fnmatch
 import json
+import logging
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
+
+logging.getLogger().setLevel(logging.ERROR)  # Beam warns of what it does not find as it is imported
 
 from benchmarks.planted import evaluate, nulls, page, picture, rows, suite
 from benchmarks.planted.figures import Figure

@@ -34,11 +34,7 @@ FINDING_COLUMNS: Final = [
 ]
 
 # Of this process and the audit's. So small a network gains nothing from a second core.
-_TENSORFLOW: Final = {
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
+_THREADS: Final = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 _VERSION: Final = 1
 """Of the recipe: models and results of another one are made again."""
@@ -69,11 +65,20 @@ def run_suite(
     """
     # Its own process for each: TensorFlow keeps the memory and the random state of every model it has seen.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context, max_tasks_per_child=4) as pool:
+    folder.mkdir(parents=True, exist_ok=True)
+    with concurrent.futures.ProcessPoolExecutor(
+        jobs, context, _keep_quiet, (folder / "stderr.log",), max_tasks_per_child=4
+    ) as pool:
         running = {pool.submit(run_model, spec, folder / spec.name, audit_again): spec for spec in specs}
         for future in concurrent.futures.as_completed(running):
             on_done(running[future], future.result())
     return [future.result() for future in running]
+
+
+def _keep_quiet(log: Path) -> None:
+    """Sends what TensorFlow's C++ libraries print, past Python and whatever is set, to a file."""
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 2)
 
 
 def run_model(spec: Spec, folder: Path, audit_again: bool = False) -> Result:
@@ -84,7 +89,7 @@ def run_model(spec: Spec, folder: Path, audit_again: bool = False) -> Result:
     if result is not None and not audit_again:
         return result
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(_TENSORFLOW)
+    os.environ.update(_THREADS)
     trained = _load(folder / "trained.json", recipe) or _train(spec, folder, recipe)
     started = time.perf_counter()
     result = {**trained, **_audit(spec, folder)}
