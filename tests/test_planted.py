@@ -1,9 +1,13 @@
 """The planted benchmark: its world, its truth and its figures, all without training a model."""
 
+import dataclasses
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.planted import sets
+from benchmarks.planted import audits, sets, suite
 from benchmarks.planted.shortcuts import SHORTCUTS, plant
 from benchmarks.planted.specs import FIRST_SEED, HEADS, KINDS, Plant, Spec, all_specs
 from benchmarks.planted.truth import Reliance, measure_reliance, reliance_on
@@ -201,3 +205,58 @@ def test_truth_is_measured_for_every_class_with_a_shortcut(monkeypatch):
     assert ["disc", "plus"] == list(measure_reliance(always_disc, two))
     assert list(CLASSES) == list(measure_reliance(always_disc, shadow))
     assert {} == measure_reliance(always_disc, Spec("m", "clean", "gap", (), seed=1))
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """What `run_model` makes rather than finds, in order; nothing is trained or audited."""
+    calls = []
+
+    def train(spec, folder, recipe):
+        calls.append("trained")
+        trained = {"spec": recipe, "truth": {}, "seconds": {}}
+        suite._save(folder / "trained.json", trained)
+        return trained
+
+    def audit(spec, folder):
+        calls.append("audited")
+        return {"findings": [], "slices": []}
+
+    monkeypatch.setattr(suite, "_train", train)
+    monkeypatch.setattr(suite, "_audit", audit)
+    monkeypatch.setattr(suite, "_THREADS", {})
+    return calls
+
+
+def test_what_is_finished_is_found_again(made, tmp_path):
+    first = suite.run_model(SPEC, tmp_path / "m")
+    assert first == suite.run_model(SPEC, tmp_path / "m")
+    assert ["trained", "audited"] == made
+
+
+def test_an_interrupted_model_is_not_trained_again(made, tmp_path):
+    suite.run_model(SPEC, tmp_path / "m")
+    (tmp_path / "m/result.json").unlink()
+    suite.run_model(SPEC, tmp_path / "m")
+    assert ["trained", "audited", "audited"] == made
+
+
+def test_a_new_audit_judges_the_old_models(made, tmp_path, monkeypatch):
+    suite.run_model(SPEC, tmp_path / "m")
+    monkeypatch.setattr(audits, "fingerprint", lambda: "of other code")
+    suite.run_model(SPEC, tmp_path / "m")
+    assert ["trained", "audited", "audited"] == made
+
+
+def test_another_recipe_is_another_model(made, tmp_path):
+    suite.run_model(SPEC, tmp_path / "m")
+    suite.run_model(dataclasses.replace(SPEC, seed=12), tmp_path / "m")
+    assert ["trained", "audited"] * 2 == made
+
+
+def test_a_column_that_a_table_lacks_is_none(tmp_path):
+    folder = tmp_path / "findings/run_date=2026-01-31/run_id=planted"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"verdict": ["clear"], "n": [3]}), folder / "part-0.parquet")
+    expected = [{"verdict": "clear", "region": None}]
+    assert expected == audits.read_rows(tmp_path, "findings", ["verdict", "region"])

@@ -207,3 +207,14 @@ def test_the_page_says_what_was_not_met_and_what_is_missing():
     assert "| a | disc | tag | 0.60 | 0.300 |  | suspect |  |" in page
     assert "training 5.0, truth 0.5, audit 2.5." in page
     assert "None." in page
+
+
+def test_the_picture_is_the_same_for_the_same_rows(tmp_path):
+    pytest.importorskip("matplotlib", reason="the picture needs the extra `bench`")
+    from benchmarks.planted.picture import draw
+
+    rows = class_rows(TODAY)
+    for name in ("one.svg", "two.svg"):
+        draw(rows, tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert "GAP head, area 0.667" in (tmp_path / "one.svg").read_text()

@@ -5,7 +5,7 @@
     python -m benchmarks.planted --seeds tuning  # while a rule is being changed
 
 What is finished is not done again: an interrupted run goes on where it stopped, and the full run uses what
-the subset made. `--audit-again` keeps the trained models and audits them by the code as it is now.
+the subset made. When the code of the audit has changed, the trained models are kept and audited anew.
 """
 
 import argparse
@@ -41,7 +41,6 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="models worked on at a time (2)")
     parser.add_argument("--output", type=Path, default=Path("validation"), help="models and results")
     parser.add_argument("--page", type=Path, help="also write this Markdown page, and its picture beside it")
-    parser.add_argument("--audit-again", action="store_true", help="keep the models, audit them anew")
     arguments = parser.parse_args()
     specs = [
         spec
@@ -53,7 +52,7 @@ def main() -> int:
         parser.error(f"no model of the suite is named like {arguments.only!r}")
 
     folder = arguments.output / arguments.seeds
-    results = _run(specs, folder, arguments.jobs, arguments.audit_again)
+    results = _run(specs, folder, arguments.jobs)
     figures = [*evaluate.evaluate(results), *nulls.null_figures(JudgeSettings())]
     classes = rows.class_rows(results)
     document = {
@@ -80,7 +79,7 @@ def main() -> int:
     return 0
 
 
-def _run(specs: Sequence[Spec], folder: Path, jobs: int, audit_again: bool) -> list[dict[str, Any]]:
+def _run(specs: Sequence[Spec], folder: Path, jobs: int) -> list[dict[str, Any]]:
     started, done = time.perf_counter(), 0
 
     def on_done(spec: Spec, result: dict[str, Any]) -> None:
@@ -90,7 +89,7 @@ def _run(specs: Sequence[Spec], folder: Path, jobs: int, audit_again: bool) -> l
         minutes = (time.perf_counter() - started) / 60
         print(f"{done:3} of {len(specs)}  {minutes:5.1f} min  {spec.name}  {found}", flush=True)
 
-    return suite.run_suite(specs, folder, jobs=jobs, audit_again=audit_again, on_done=on_done)
+    return suite.run_suite(specs, folder, jobs=jobs, on_done=on_done)
 
 
 def _print(figures: Sequence[Figure]) -> None:

@@ -16,8 +16,6 @@ from benchmarks.planted.specs import Spec
 FINDING_COLUMNS: Final = [
     "group_kind",
     "class_name",
-    "slice_key",
-    "slice_value",
     "verdict",
     "n",
     "log10_e_suspect",
@@ -36,11 +34,14 @@ FINDING_COLUMNS: Final = [
 # Of this process and the audit's. So small a network gains nothing from a second core.
 _THREADS: Final = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
+SLICE_COLUMNS: Final = ["group_kind", "class_name", "slice_key", "slice_value", "verdict", "n"]
+
 _VERSION: Final = 1
-"""Of the recipe: models and results of another one are made again."""
+"""Of the recipe by which models are trained and measured: those of another one are made again."""
 
 Result = dict[str, Any]
-"""A model's `result.json`: its `spec`, `truth` by class name, `findings`, `slices` and `seconds`."""
+"""A model's `result.json`: `spec`, `truth` by class name, `findings`, `slices`, `seconds`, and the `tool`
+that judged, as a fingerprint."""
 
 
 def run_suite(
@@ -48,7 +49,6 @@ def run_suite(
     folder: Path,
     *,
     jobs: int,
-    audit_again: bool = False,
     on_done: Callable[[Spec, Result], None] = lambda spec, result: None,
 ) -> list[Result]:
     """Makes or finds the result of every model.
@@ -57,19 +57,18 @@ def run_suite(
         specs: the models.
         folder: each model has a folder of its name in it; made if missing.
         jobs: how many models are worked on at a time.
-        audit_again: audits anew, by the code as it is now, the models that are trained already.
         on_done: called after each.
 
     Returns:
         Results in the order of the specs.
     """
-    # Its own process for each: TensorFlow keeps the memory and the random state of every model it has seen.
+    # A process does not live long: TensorFlow keeps memory of every model it has seen.
     context = multiprocessing.get_context("spawn")
     folder.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ProcessPoolExecutor(
         jobs, context, _keep_quiet, (folder / "stderr.log",), max_tasks_per_child=4
     ) as pool:
-        running = {pool.submit(run_model, spec, folder / spec.name, audit_again): spec for spec in specs}
+        running = {pool.submit(run_model, spec, folder / spec.name): spec for spec in specs}
         for future in concurrent.futures.as_completed(running):
             on_done(running[future], future.result())
     return [future.result() for future in running]
@@ -81,20 +80,23 @@ def _keep_quiet(log: Path) -> None:
         os.dup2(file.fileno(), 2)
 
 
-def run_model(spec: Spec, folder: Path, audit_again: bool = False) -> Result:
-    """Makes or finds the result of one model, in its folder."""
+def run_model(spec: Spec, folder: Path) -> Result:
+    """Makes or finds the result of one model, in its folder.
+
+    A trained model is kept while its recipe is the same, its verdicts while the audit's code is.
+    """
     recipe = {"version": _VERSION, **json.loads(json.dumps(dataclasses.asdict(spec)))}
-    path = folder / "result.json"
-    result = _load(path, recipe)
-    if result is not None and not audit_again:
+    tool = audits.fingerprint()
+    result = _load(folder / "result.json", recipe)
+    if result is not None and result["tool"] == tool:
         return result
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(_THREADS)
     trained = _load(folder / "trained.json", recipe) or _train(spec, folder, recipe)
     started = time.perf_counter()
-    result = {**trained, **_audit(spec, folder)}
+    result = {**trained, **_audit(spec, folder), "tool": tool}
     result["seconds"] = {**trained["seconds"], "audit": time.perf_counter() - started}
-    _save(path, result)
+    _save(folder / "result.json", result)
     return result
 
 
@@ -124,20 +126,17 @@ def _audit(spec: Spec, folder: Path) -> Result:
     from benchmarks.planted import shards
 
     judge = {"confirm": True, "epsilon": shards.EPSILON}
-    findings = _run(spec, folder, "audit", sets.audit_set(spec), judge)
+    findings = _run(spec, folder, "audit", sets.audit_set(spec), judge, FINDING_COLUMNS)
     slices = []
     if spec.has_slice_audit:
         # An empty map takes a picture from its arm; 30 were drawn, and one fewer shall not end the test.
         judge = {"confirm": False, "min_images": sets.SLICE_ARM - 5}
-        slices = _run(spec, folder, "slices", sets.slice_set(spec), judge)
-    return {
-        "findings": [row for row in findings if row["group_kind"] != "slice"],
-        "slices": [row for row in slices if row["group_kind"] == "slice"],
-    }
+        slices = _run(spec, folder, "slices", sets.slice_set(spec), judge, SLICE_COLUMNS)
+    return {"findings": findings, "slices": [row for row in slices if row["group_kind"] == "slice"]}
 
 
 def _run(
-    spec: Spec, folder: Path, name: str, pictures: sets.AuditSet, judge: dict[str, Any]
+    spec: Spec, folder: Path, name: str, pictures: sets.AuditSet, judge: dict[str, Any], columns: list[str]
 ) -> list[dict[str, Any]]:
     """The findings of one audit; its pictures, which the seed can draw again, are not kept."""
     from benchmarks.planted import shards
@@ -152,7 +151,7 @@ def _run(
         pictures=pictures,
         judge=judge,
     )
-    findings = audits.read_rows(audits.run_audit(config.resolve()), "findings", FINDING_COLUMNS)
+    findings = audits.read_rows(audits.run_audit(config.resolve()), "findings", columns)
     shard.unlink()
     return findings
 

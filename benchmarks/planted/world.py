@@ -5,6 +5,7 @@ a small network recognises about nine of ten. The background says nothing about 
 is planted on it (`shortcuts.py`).
 """
 
+import functools
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -43,8 +44,7 @@ def draw_pictures(labels: NDArray[np.integer], seed: int | tuple[int, ...]) -> P
     rng = np.random.default_rng(seed)
     drawn = [_draw_picture(rng, int(label)) for label in labels]
     images, outlines = (np.stack(parts) for parts in zip(*drawn, strict=True))
-    pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
-    return Pictures(pixels, labels.astype(np.int32), boxes_around(outlines), outlines)
+    return Pictures(images, labels.astype(np.int32), boxes_around(outlines), outlines)
 
 
 def shuffled_labels(per_class: int, seed: int | tuple[int, ...]) -> NDArray[np.int32]:
@@ -62,10 +62,10 @@ def boxes_around(outlines: Masks) -> NDArray[np.int32]:
     return np.stack([x0, y0, x1, y1], axis=1).astype(np.int32)
 
 
-def _draw_picture(rng: np.random.Generator, label: int) -> tuple[Floats, Masks]:
-    """Light `[64, 64, 3]`, about 0 to 1, and the object's outline `[64, 64]`."""
-    image = 0.5 * _noise(rng, 4) + 0.3 * _noise(rng, 12) + 0.2 * rng.random((SIZE, SIZE, 3))
-    image *= rng.uniform(0.5, 1, 3)
+def _draw_picture(rng: np.random.Generator, label: int) -> tuple[NDArray[np.uint8], Masks]:
+    """The image `[64, 64, 3]`, and the object's outline `[64, 64]`."""
+    image = 0.5 * _noise(rng, 4) + 0.3 * _noise(rng, 12) + 0.2 * rng.random((SIZE, SIZE, 3), np.float32)
+    image *= rng.uniform(0.5, 1, 3).astype(np.float32)
     for _ in range(rng.integers(1, 4)):
         x, y = rng.uniform(4, SIZE - 4, 2)
         blob = np.hypot(_COLUMNS - x, _ROWS - y) < rng.uniform(2, 5)
@@ -76,16 +76,23 @@ def _draw_picture(rng: np.random.Generator, label: int) -> tuple[Floats, Masks]:
     outline = _outline(label, x, y, radius, angle=rng.uniform(0, 2 * np.pi))
     opacity = rng.uniform(0.35, 0.8)
     image[outline] += opacity * (_paint(rng, label)[outline] - image[outline])
-    return image, outline
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8), outline
 
 
 def _noise(rng: np.random.Generator, cells: int) -> Floats:
     """Random colours at the corners of `cells` x `cells` squares, blended between: `[64, 64, 3]`, 0 to 1."""
-    places = np.linspace(0, cells, SIZE, endpoint=False)
-    blend = np.clip(1 - np.abs(places[:, None] - np.arange(cells + 1)), 0, 1)
-    corners = rng.random((cells + 1, cells + 1, 3))
-    noise: Floats = np.einsum("ya,abc,xb->yxc", blend, corners, blend, optimize=True)
+    corners = rng.random((3, cells + 1, cells + 1), np.float32)
+    blend = _blend_matrix(cells)
+    noise: Floats = (blend @ corners @ blend.T).transpose(1, 2, 0)
     return noise
+
+
+@functools.cache
+def _blend_matrix(cells: int) -> Floats:
+    """How much each of the 64 pixels takes from each of the cells' edges: `[64, cells + 1]`."""
+    places = np.linspace(0, cells, SIZE, endpoint=False)
+    blend: Floats = np.clip(1 - np.abs(places[:, None] - np.arange(cells + 1)), 0, 1).astype(np.float32)
+    return blend
 
 
 def _outline(label: int, x: float, y: float, radius: float, *, angle: float) -> Masks:
