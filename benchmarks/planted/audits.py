@@ -34,11 +34,16 @@ def run_audit(config: Path) -> Path:
 
 
 def fingerprint() -> str:
-    """Changes with the code of the audit, so that verdicts of an older one are not taken for its own."""
+    """Changes with the code of the audit and with what it is given to judge.
+
+    So verdicts of older code are not taken for those of the code as it is.
+    """
+    files = [path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py")]
+    here = Path(__file__).parent
+    files += [here / "sets.py", here / "shards.py", here / "suite.py"]
     digest = hashlib.sha256()
-    for package in ("pipeline", "transforms"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(path.read_bytes())
+    for path in sorted(files):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -19,6 +19,7 @@ def build(head: Head, seed: int) -> keras.Model:
 
     With the head `gap` Grad-CAM and HiResCAM are the same map; with `mlp` they are not.
     """
+    keras.utils.clear_session()  # what the process has built before
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     pixels = keras.Input((SIZE, SIZE, 3), name="pixels")

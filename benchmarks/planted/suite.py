@@ -62,12 +62,11 @@ def run_suite(
     Returns:
         Results in the order of the specs.
     """
-    # A process does not live long: TensorFlow keeps memory of every model it has seen.
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     folder.mkdir(parents=True, exist_ok=True)
-    with concurrent.futures.ProcessPoolExecutor(
-        jobs, context, _keep_quiet, (folder / "stderr.log",), max_tasks_per_child=4
-    ) as pool:
+    log = folder / "stderr.log"
+    # Without `max_tasks_per_child`, which hangs in Python 3.11 (github.com/python/cpython/issues/115634).
+    with concurrent.futures.ProcessPoolExecutor(jobs, context, _keep_quiet, (log,)) as pool:
         running = {pool.submit(run_model, spec, folder / spec.name): spec for spec in specs}
         for future in concurrent.futures.as_completed(running):
             on_done(running[future], future.result())
