@@ -33,9 +33,10 @@ def test_spearman_is_a_correlation_of_ranks():
 def test_a_share_has_its_counts_its_interval_and_its_goal():
     found = share("k", "n", [True] * 3 + [False], low=0.5)
     assert (0.75, "≥ 0.5", True) == (found.value, found.goal, found.met)
-    assert "3 of 4; 95 % interval 0.301 to 0.954" == found.detail
+    assert "3 of 4; 95 % interval 0.3006 to 0.9544" == found.detail
     assert share("k", "n", [True], high=0.1).met is False
     assert share("k", "n", [True]).met is None
+    assert ("all", "none") == (share("k", "n", [], low=1.0).goal, share("k", "n", [], high=0.0).goal)
 
 
 def test_what_cannot_be_measured_is_never_met():

@@ -54,13 +54,20 @@ def share(
         high: the goal, where it should be at most this.
         missing: why it cannot be measured, where it cannot.
     """
-    goal = f"≥ {low:g}" if low is not None else f"≤ {high:g}" if high is not None else ""
+    goal = _in_words(low, high)
     cases = list(hits)
     if missing is not None or not cases:
         return Figure(key, name, None, missing or "no such case in this run", goal)
     lower, upper = wilson_interval(sum(cases), len(cases))
     value = sum(cases) / len(cases)
     met = value >= low if low is not None else value <= high if high is not None else None
-    return Figure(
-        key, name, value, f"{sum(cases)} of {len(cases)}; 95 % interval {lower:.3f} to {upper:.3f}", goal, met
-    )
+    detail = f"{sum(cases)} of {len(cases)}; 95 % interval {lower:.4f} to {upper:.4f}"
+    return Figure(key, name, value, detail, goal, met)
+
+
+def _in_words(low: float | None, high: float | None) -> str:
+    if low is not None:
+        return "all" if low == 1 else f"≥ {low:g}"
+    if high is not None:
+        return "none" if high == 0 else f"≤ {high:g}"
+    return ""

@@ -12,8 +12,10 @@ _HEAD: Final = """# How often the verdicts are right
 Written by `{command}`; do not edit. {count} small networks were trained on pictures in which a class
 carries a shortcut, or none does, and audited by `gradcam-audit run` as a user would. The truth about a class
 is R, the accuracy that the trained model loses on fresh pictures when the shortcut is removed; a class is
-innocent where R is nearer to 0 than 0.02. The seeds are the {seeds} ones, from {first}{caution}. What is
-planted and why stands in [benchmarks/planted](../benchmarks/planted/README.md).
+innocent where R is nearer to 0 than 0.02. The score is how far a class's density share lies below its
+reference. What is planted and why stands in [benchmarks/planted](../benchmarks/planted/README.md).
+
+The seeds are the {seeds} ones, from {first}{caution}.
 
 ![The screen's ROC curves, and its score against R]({picture})
 
