@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DRAWS := $(VENV)/.draws
+PEERS := .venv-peers
+PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test check format bench validate validate-full clean
+.PHONY: help demo test test-slow check format bench bench-peers bench-memory bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(INSTALLED): setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,11 +21,21 @@ $(DRAWS): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
+# xplique's pin of TensorFlow is overruled by --no-deps; peers.txt says why.
+$(PEERS_INSTALLED): setup.py constraints.txt benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/peers.txt
+	touch $@
+
 demo: $(INSTALLED)  ## plant a shortcut in made-up images, train two models, audit them
 	$(BIN)/gradcam-audit demo
 
 test: $(INSTALLED)  ## run the default test suite
 	$(BIN)/pytest
+
+test-slow: $(INSTALLED)  ## run what the default suite leaves out: every family of keras.applications
+	$(BIN)/pytest -m slow
 
 check: $(INSTALLED)  ## formatting, lint, types
 	$(BIN)/ruff format --check
@@ -37,11 +49,20 @@ format: $(INSTALLED)  ## format and mend what can be mended
 bench: $(INSTALLED)  ## the engine against the model's own forward pass
 	$(BIN)/python benchmarks/bench_explain.py
 
+bench-peers: $(PEERS_INSTALLED)  ## the same, and against other libraries in their own environment
+	$(PEERS)/bin/python benchmarks/bench_explain.py --peers
+
+bench-memory: $(INSTALLED)  ## the engine's memory above a forward pass, and over 2,000 batches
+	$(BIN)/python benchmarks/bench_memory.py
+
+bench-bfloat16: $(INSTALLED)  ## what bfloat16 changes on the real photos in AUDIT_TEST_DATA
+	$(BIN)/python benchmarks/bench_bfloat16.py $(AUDIT_TEST_DATA)
+
 validate: $(DRAWS)  ## how often the verdicts are right, on 24 models with planted shortcuts
 	$(BIN)/python -m benchmarks.planted --page docs/validation.md
 
 validate-full: $(DRAWS)  ## the same on all of them; goes on where it was interrupted
 	$(BIN)/python -m benchmarks.planted --full --page docs/validation.md
 
-clean:  ## remove the environment and what the demo made
-	rm -rf $(VENV) demo-audit
+clean:  ## remove the environments and what the demo made
+	rm -rf $(VENV) $(PEERS) demo-audit

@@ -31,6 +31,7 @@ setup(
         "defusedxml>=0.7,<1",  # reads XML from strangers
         "pydantic>=2.10,<3",  # the config as strict typed models
         "PyYAML>=6,<7",  # the config as text
+        "matplotlib>=3.10,<4",  # draws heatmaps over photos
         "rich>=13",  # tables and progress on the terminal
     ],
     extras_require={

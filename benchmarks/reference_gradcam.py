@@ -13,23 +13,18 @@ SHARED_DATA is a folder with `pets/` and `models/` as the tests use it.
 import argparse
 import json
 import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import duckdb
 import keras
 import numpy as np
 import PIL.Image
 import tensorflow as tf
-import yaml
+from audits import MODEL, audited, class_map
 
 SIZE = 224
-MODEL = "models/mobilenet_v2_1.0_224_imagenet.keras"
 
 
 def main() -> None:
@@ -39,10 +34,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--annotations", default="body.json")
     arguments = parser.parse_args()
-    classes = "species" if arguments.annotations.startswith("species") else "breed"
-    class_map = json.loads((arguments.data / f"pets/{classes}_to_imagenet_index.json").read_text())
-    ours = audited(arguments.data.resolve(), arguments.annotations, f"{classes}_to_imagenet_index.json")
-    plain = reference(arguments.data, arguments.annotations, class_map)
+    indexes = json.loads((arguments.data / "pets" / class_map(arguments.annotations)).read_text())
+    scores, _ = audited(arguments.data, arguments.annotations)
+    ours = {(row["example_id"], row["method"]): row for row in scores if row["status"] == "ok"}
+    plain = reference(arguments.data, arguments.annotations, indexes)
     print(f"{arguments.annotations}, {len(plain)} photos with boxes below 95 % of the picture")
     print(f"{'':24}{'plain script':>14}{'audit':>14}{'largest difference':>22}")
     for method in ("gradcam", "hirescam"):
@@ -52,7 +47,7 @@ def main() -> None:
             print(f"{method + ' ' + measure:24}{a.mean():14.6f}{b.mean():14.6f}{np.abs(a - b).max():22.2g}")
 
 
-def reference(data: Path, annotations: str, class_map: dict[str, list[int]]) -> dict[str, dict[str, Any]]:
+def reference(data: Path, annotations: str, classes: dict[str, list[int]]) -> dict[str, dict[str, Any]]:
     """For each photo with a mapped class: measures of both methods, by brute force."""
     model = keras.models.load_model(data / MODEL, compile=False)
     model.layers[-1].activation = keras.activations.linear
@@ -63,7 +58,7 @@ def reference(data: Path, annotations: str, class_map: dict[str, list[int]]) -> 
     found = {}
     for annotation in document["annotations"]:
         name = names[annotation["category_id"]]
-        if name not in class_map:
+        if name not in classes:
             continue
         image = PIL.Image.open(data / "pets/images" / files[annotation["image_id"]]).convert("RGB")
         x, y, width, height = annotation["bbox"]
@@ -74,7 +69,7 @@ def reference(data: Path, annotations: str, class_map: dict[str, list[int]]) -> 
         pixels = np.asarray(image.resize((SIZE, SIZE), PIL.Image.Resampling.BILINEAR), np.float32)
         with tf.GradientTape() as tape:
             activations, logits = both(pixels[None] / 127.5 - 1, training=False)
-            indexes = class_map[name]
+            indexes = classes[name]
             logit = logits[0, indexes[int(np.argmax(logits.numpy()[0, indexes]))]]
         gradients = tape.gradient(logit, activations)
         maps = {
@@ -109,30 +104,6 @@ def measured(heatmap: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> dict[
         "energy_in_box": float((upsampled * mask).sum() / upsampled.sum()),
         "peak_in_box": float(inside[tied].mean() >= 0.5),
     }
-
-
-def audited(data: Path, annotations: str, class_map: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """The audit's rows for the same photos, by (photo, method), through the command line."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = {
-            "name": "reference",
-            "data": {
-                "format": "coco",
-                "images": str(data / "pets/images"),
-                "annotations": str(data / "pets" / annotations),
-                "class_map": str(data / "pets" / class_map),
-            },
-            "models": [
-                {"name": "mobilenet_v2", "path": str(data / MODEL), "preprocess": {"scale": [-1, 1]}},
-            ],
-            "output": folder,
-        }
-        path = Path(folder) / "config.yaml"
-        path.write_text(yaml.safe_dump(config))
-        subprocess.run([sys.executable, "-m", "pipeline", "run", str(path)], check=True)
-        query = f"select * from '{folder}/scores/**/*.parquet' where status = 'ok'"
-        rows = duckdb.sql(query).df().to_dict("records")
-    return {(row["example_id"], row["method"]): row for row in rows}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The demo: plant a shortcut, train an honest and a biased model, audit both, see who is flagged and why."""
 
 import datetime
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ def run_demo(folder: Path) -> bool:
 
     Returns:
         Whether the audit found what was planted and nothing else: the biased model's tagged class is
-        suspect, with its heat in the tag's corner, and every other class of both models is unsuspected.
+        suspect and looks at the tag's corner, every other class of both models is unsuspected, and the data
+        themselves are told to give the class away by the tag.
     """
     console = rich.console.Console(soft_wrap=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,17 +77,16 @@ def _config() -> dict[str, object]:
 
 
 def _right_reason(output: Path, run_id: str, console: rich.console.Console) -> bool:
-    """Whether exactly the planted class is suspect, and its heat lies in the tag's corner."""
+    """Whether exactly the planted class is suspect, for its tag, which the data themselves give away."""
 
     def rows(table: str) -> list[dict[str, object]]:
         files = output.glob(f"{table}/run_date=*/run_id={run_id}/*.parquet")
         return [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
 
-    verdicts = {
-        (row["model"], row["class_name"]): row["verdict"]
-        for row in rows("findings")
-        if row["group_kind"] == "class"
+    classes = {
+        (row["model"], row["class_name"]): row for row in rows("findings") if row["group_kind"] == "class"
     }
+    verdicts = {key: row["verdict"] for key, row in classes.items()}
     expected = {key: "suspect" if key == ("biased", TAGGED_CLASS) else "unsuspected" for key in verdicts}
     corner = {
         row["model"]: row["energy_by_region"][REGIONS.index(TAG_CORNER)]  # type: ignore[index]
@@ -96,10 +97,14 @@ def _right_reason(output: Path, run_id: str, console: rich.console.Console) -> b
         console.print(
             f"{model}: {share:.0%} of the heat of class {TAGGED_CLASS} lies in the {_words(TAG_CORNER)}"
         )
+    manifest = json.loads((output / "runs" / run_id / "manifest.json").read_text())
+    told = [row["slice_key"] for row in manifest["data"]["associations"] if row["associated"]]
     return (
-        ("biased", TAGGED_CLASS) in verdicts
+        ("biased", TAGGED_CLASS) in classes
         and verdicts == expected
+        and classes["biased", TAGGED_CLASS]["region"] == TAG_CORNER
         and corner["biased"] > 2 * corner["honest"]
+        and told == ["tag"]
     )
 
 

@@ -8,9 +8,11 @@ from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.explain.wiring import ExplainExamples
-from transforms.judge.wiring import JudgeModels, SummarizeScores
-from transforms.measure.wiring import DropDuplicates, MeasureLocalization
-from transforms.read.wiring import FindDuplicates, ReadExamples
+from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
+from transforms.labels import Labelling
+from transforms.measure.ground import Allowed
+from transforms.measure.wiring import DropDuplicates, LocateHeat, MeasureLocalization
+from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
 from transforms.records import DeadLetter
 from transforms.write.wiring import WriteReport
 
@@ -34,15 +36,26 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     explained = read["examples"] | "Explain" >> ExplainExamples(plan.specs, config.explain)
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
+    allowed = Allowed(config.judge.allowed_regions, config.judge.allowed_classes)
     scores = (
         explained.explanations
-        | "Measure" >> MeasureLocalization()
+        | "Measure" >> MeasureLocalization(allowed)
         | "DropDuplicates" >> DropDuplicates(duplicates["keys"])
     )
 
     # From here on everything is integers that add up the same in any order.
-    tallies = scores | "Summarize" >> SummarizeScores(plan.model_groups)
-    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.verdict_method)
+    located = scores | "Locate" >> LocateHeat(allowed)
+    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups)
+    company = located | "CountCompany" >> CountCompany(plan.judged)
+    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.judged, company, plan.withheld)
+
+    # The data are judged themselves, before any model: by names and metadata only.
+    associations = (
+        read["examples"]
+        | "Label" >> LabelExamples()
+        | "DropDuplicateLabels" >> DropDuplicates(duplicates["keys"], Labelling)
+        | "AssociateSlices" >> AssociateSlices(config.slices, config.judge)
+    )
 
     # A duplicate has its dead letter already, whatever else is wrong with it.
     undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(
@@ -58,7 +71,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "unread": read["dead_letters"],
         "dead_letters": dead_letters,
         "scores": scores,
-    } | "Count" >> CountOutcomes(plan.specs)
+    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes)
 
     # Parts are staged as they come; the manifest is written last.
     return {
@@ -67,4 +80,5 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "findings": judged["findings"],
         "dead_letters": dead_letters,
         "counts": counts,
+        "associations": associations,
     } | "Write" >> WriteReport(plan.run)

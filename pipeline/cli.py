@@ -1,20 +1,21 @@
-"""The command line: `gradcam-audit run | inspect | schema | demo`.
+"""The command line: `gradcam-audit run | inspect | overlay | schema | demo`.
 
 Exit status: 0 done, 2 the request is wrong, 3 the run failed. TensorFlow and Beam are imported by the
 commands that need them, so that help and usage errors come at once.
 """
 
 import argparse
-import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
+from pipeline.one_model import add_inspect, add_overlay
+from pipeline.quiet import quiet_imports
 from transforms.errors import AuditError, UsageError, did_you_mean
 
 DONE, BAD_USAGE, RUN_FAILED = 0, 2, 3
@@ -74,15 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(function=_run)
 
-    inspect = commands.add_parser(
-        "inspect", help="show what would be explained in a model", allow_abbrev=False
-    )
-    inspect.add_argument("model", metavar="MODEL", help="a .keras or .h5 file, or a SavedModel folder")
-    inspect.add_argument("--json", action="store_true", help="print JSON with every candidate layer")
-    inspect.add_argument(
-        "--size", nargs=2, type=_positive, metavar=("H", "W"), help="input size, for models that take any"
-    )
-    inspect.set_defaults(function=_inspect)
+    add_inspect(commands)
+    add_overlay(commands)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the config", allow_abbrev=False)
     schema.set_defaults(function=_schema)
@@ -96,12 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
-    with _quiet_imports():
+    with quiet_imports():
         from pipeline import config, console, launch, plan
-        from transforms.explain.engine import devices
         from transforms.write.wiring import read_rows
-
-        devices()  # the first look for a GPU is as loud as the imports
     options, runner = _beam_options(rest)
     overrides = {"output": arguments.output} if arguments.output else None
     loaded = config.load_config(arguments.config, overrides)
@@ -117,33 +108,6 @@ def _run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
     return DONE
 
 
-def _inspect(arguments: argparse.Namespace, _: Sequence[str]) -> int:
-    with _quiet_imports():
-        from pipeline import console
-        from transforms.explain.engine import devices, load_engine
-
-        devices()
-    from transforms.explain.settings import Preprocess
-
-    size = tuple(arguments.size) if arguments.size else None
-    engine = load_engine(arguments.model, batch_size=1, preprocess=Preprocess(size=size))
-    found = {
-        "model": arguments.model,
-        "target_layer": engine.target_layer,
-        "map_size": list(engine.map_size),
-        "logits_tensor": engine.logits_tensor,
-        "head": engine.head,
-        "classes": engine.classes,
-        "input_size": list(engine.input_size),
-        "candidates": {name: list(shape) for name, shape in engine.candidates.items()},
-    }
-    if arguments.json:
-        print(json.dumps(found, indent=2))
-    else:
-        console.print_inspection(found)
-    return DONE
-
-
 def _schema(_: argparse.Namespace, __: Sequence[str]) -> int:
     from pipeline.config import Config
 
@@ -152,11 +116,8 @@ def _schema(_: argparse.Namespace, __: Sequence[str]) -> int:
 
 
 def _demo(arguments: argparse.Namespace, _: Sequence[str]) -> int:
-    with _quiet_imports():
+    with quiet_imports():
         from demo.run import run_demo
-        from transforms.explain.engine import devices
-
-        devices()
     return DONE if run_demo(Path(arguments.folder)) else RUN_FAILED
 
 
@@ -209,24 +170,3 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return int(text)
-
-
-@contextlib.contextmanager
-def _quiet_imports() -> Iterator[None]:
-    """Keeps off the terminal what TensorFlow's C++ libraries print while they are loaded.
-
-    They write past Python to the file descriptor, before any setting of theirs is read; an import that
-    fails still raises.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -4,6 +4,7 @@
 found there, and the nearest key that exists. Relative paths are relative to the config file.
 """
 
+import difflib
 import posixpath
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,10 +218,13 @@ def _problem(error: Any, document: Any) -> str:
 def _unknown_key(location: Sequence[Any]) -> str:
     key, parent = str(location[-1]), location[:-1]
     siblings = _names_at(parent)
-    hint = did_you_mean(key, siblings)
-    if not hint:
-        elsewhere = [path for path, _ in every_key() if path.rsplit(".", 1)[-1] == key]
-        hint = f" (did you mean {elsewhere[0]}?)" if elsewhere and elsewhere[0] != _dotted(location) else ""
+    elsewhere = [path for path, _ in every_key() if path.rsplit(".", 1)[-1] == key]
+    # A key of that very name elsewhere is likelier than one here that resembles it only from afar.
+    near = difflib.get_close_matches(key, siblings, n=1, cutoff=0.8)
+    if elsewhere and elsewhere[0] != _dotted(location) and not near:
+        hint = f" (did you mean {elsewhere[0]}?)"
+    else:
+        hint = did_you_mean(key, siblings)
     return f"unknown key {_dotted(location)!r}{hint}; keys here: {', '.join(siblings)}"
 
 

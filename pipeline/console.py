@@ -13,6 +13,15 @@ from transforms.judge.statistics import STATUSES
 from transforms.write.manifest import FLAGS
 
 _STYLES = {"suspect": "bold red", "unsuspected": "green", "insufficient": "yellow"}
+_HEADS = {
+    "softmax": "one class of many; the logits stand before it",
+    "sigmoid": "each class for itself; the logits stand before it",
+    "binary": "one logit, read as two classes: 0 where it is negative, 1 where it is positive",
+    "linear": "the output itself",
+    "function": "scores of a function of the user",
+}
+# A transformer's last block and head have 7.
+_MOST_BEHIND = 10
 # Suspects beyond these stand in the table `findings` only.
 _MOST_SUSPECTS = 20
 
@@ -25,10 +34,13 @@ def print_plan(plan: Plan, config_yaml: str) -> None:
     listing = f"{_counted(data['files'], 'file')} in {_counted(data['shards'], 'shard')}"
     console.print(f"data: {listing}, {data['bytes']:,} bytes, format {data['format']}")
     for model in plan.run.details["models"]:
-        height, width = model["map_size"]
+        maps = ", ".join(
+            f"{height}x{width} at {layer['name']}"
+            for layer in model["layers"]
+            for height, width in [layer["map_size"]]
+        )
         console.print(
-            f"model {model['name']}: heatmaps of {height}x{width} at {model['target_layer']}, "
-            f"{model['classes']} classes, {model['head']} head",
+            f"model {model['name']}: heatmaps of {maps}, {model['classes']} classes, {model['head']} head",
             markup=False,
         )
     console.print(
@@ -50,7 +62,20 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     }
     for key, label in labels.items():
         value = "x".join(str(n) for n in found[key]) if isinstance(found[key], list) else found[key]
+        if key == "head":
+            value = f"{value}: {_HEADS[value]}"
         console.print(f"{label:14} {value}", markup=False, soft_wrap=True)
+    if not found["separates"]:
+        console.print(
+            f"{'note':14} the logits also see the image past the cut layer", markup=False, soft_wrap=True
+        )
+    if found["behind"] > _MOST_BEHIND:
+        console.print(
+            f"{'note':14} {found['behind']} operations with weights lie behind the cut layer, more than a "
+            "head has; is there a later one?",
+            markup=False,
+            soft_wrap=True,
+        )
     nearest = list(found["candidates"].items())[-8:][::-1]
     for index, (name, shape) in enumerate(nearest):
         label = "candidates" if index == 0 else ""
@@ -96,7 +121,8 @@ def print_summary(
         )
     if len(suspects) > _MOST_SUSPECTS:
         console.print(f"... and {len(suspects) - _MOST_SUSPECTS} more in the table findings")
-    for line in (*_left_out(manifest, summaries), *_notes(manifest), last_line(manifest)):
+    lines = (*_of_data(manifest), *_left_out(manifest, summaries), *_notes(manifest), last_line(manifest))
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -114,6 +140,17 @@ def last_line(manifest: Mapping[str, Any]) -> str:
     )
 
 
+def _of_data(manifest: Mapping[str, Any]) -> list[str]:
+    """Which slices tell the class, and which could not be asked."""
+    lines = []
+    for row in manifest["data"]["associations"]:
+        if row["associated"]:
+            lines.append(f"data: {row['message']}")
+        elif row["associated"] is None and manifest["slices"][row["slice_key"]]:
+            lines.append(f"slice {row['slice_key']}: {row['message']}")
+    return lines
+
+
 def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     dead = manifest["dead_letters"]
@@ -124,6 +161,11 @@ def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]
         count = _counted(len(names), "annotated name")
         lines.append(f"{model}: {count} not in the class map, which stand {sum(names.values()):,} times")
     lines += [f"slice {key}: in no record" for key, count in manifest["slices"].items() if not count]
+    lines += [
+        f"judge.allowed_classes: no record has {name}"
+        for name in manifest["config"]["judge"]["allowed_classes"]
+        if name not in manifest["allowed_classes"]
+    ]
     for row in summaries:
         skipped = [f"{row[status]:,} {status}" for status in STATUSES[1:] if row[status]]
         if row["group_kind"] == "model" and skipped:

@@ -24,10 +24,11 @@ class CountOutcomes(beam.PTransform):
     """
 
     specs: Sequence[ModelSpec]
+    allowed_classes: Sequence[str] = ()
 
     def expand(self, outcomes: Any) -> Any:
         keys = {
-            "examples": beam.FlatMap(_of_example, self.specs),
+            "examples": beam.FlatMap(_of_example, self.specs, self.allowed_classes),
             "unread": beam.Map(_record),
             "dead_letters": beam.Map(_reason),
             "scores": beam.Map(_status),
@@ -42,11 +43,14 @@ class CountOutcomes(beam.PTransform):
         return counts | beam.Flatten() | beam.CombinePerKey(sum)
 
 
-def _of_example(example: Example, specs: Sequence[ModelSpec]) -> Iterator[_Key]:
+def _of_example(example: Example, specs: Sequence[ModelSpec], allowed: Sequence[str]) -> Iterator[_Key]:
     yield ("records",)
     for entry in example.slices:
         yield ("slice", entry.key)
     names = names_of(example)
+    for name in names:
+        if name in allowed:
+            yield ("allowed", name)
     for spec in specs:
         for name in spec.class_map.unmapped(names):
             yield ("unmapped", spec.settings.name, name)

@@ -90,20 +90,23 @@ def _progress(shards: int) -> Iterator[None]:
         rich.progress.SpinnerColumn(),
         rich.progress.TextColumn("{task.completed:,.0f} images"),
         rich.progress.TextColumn("{task.fields[rate]:,.1f} images/s"),
-        rich.progress.TextColumn("{task.fields[shards]} shards left"),
+        rich.progress.TextColumn("{task.fields[shards]} shards left{task.fields[channels]}"),
         rich.progress.TimeElapsedColumn(),
         console=rich.console.Console(stderr=True),
         transient=True,
     )
     with bar:
-        task = bar.add_task("explain", total=None, rate=0.0, shards=shards)
+        task = bar.add_task("explain", total=None, rate=0.0, shards=shards, channels="")
         done = threading.Event()
 
         def draw() -> None:
             while not done.wait(0.5):
                 images, left = PROGRESS.images, shards - PROGRESS.shards
                 elapsed = bar.tasks[task].elapsed or 1.0
-                bar.update(task, completed=images, rate=images / elapsed, shards=max(left, 0))
+                # Score-CAM and Ablation-CAM take minutes for a batch of images.
+                tried = f", {PROGRESS.channels:,} channels tried" if PROGRESS.channels else ""
+                rate = images / elapsed
+                bar.update(task, completed=images, rate=rate, shards=max(left, 0), channels=tried)
 
         drawer = threading.Thread(target=draw, daemon=True)
         drawer.start()

@@ -20,8 +20,15 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import __version__
 from pipeline.config import Config, StrictLoader, yaml_problem
-from transforms.errors import ConfigError, DataError, ModelError, UnknownClassError, UsageError
-from transforms.explain.engine import devices
+from transforms.errors import (
+    ConfigError,
+    DataError,
+    ModelError,
+    UnknownClassError,
+    UsageError,
+    did_you_mean,
+)
+from transforms.explain.devices import devices
 from transforms.explain.explainer import ModelSpec, engine_of
 from transforms.explain.loading import content_hash
 from transforms.explain.settings import ModelSettings
@@ -52,17 +59,26 @@ class Plan:
 
     @property
     def model_groups(self) -> list[Group]:
-        """The group of each whole model, for each method."""
+        """The group of each whole model, for each layer and method."""
         return [
-            Group(model["name"], method, model["target_layer"], "model", None, None, None)
+            Group(model["name"], method, layer["name"], "model", None, None, None)
             for model in self.run.details["models"]
+            for layer in model["layers"]
             for method in self.run.details["config"]["explain"]["methods"]
         ]
 
     @property
-    def verdict_method(self) -> str:
-        """The method that verdicts use: HiResCAM where it is computed, else the first."""
-        return str(self.run.details["verdict_method"])
+    def judged(self) -> dict[str, tuple[str, str]]:
+        """Model -> the layer and the method that its verdicts use: the first layer and `verdict_method`."""
+        method = str(self.run.details["verdict_method"])
+        return {model["name"]: (model["target_layer"], method) for model in self.run.details["models"]}
+
+    @property
+    def withheld(self) -> str | None:
+        """Why this run makes no verdicts, None where it does."""
+        if self.run.details["config"]["explain"]["polarity"] == "negative":
+            return "no verdict: explain.polarity is negative, so the heat shows what speaks against a class"
+        return None
 
 
 def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: int | None = None) -> Plan:
@@ -142,7 +158,8 @@ def _model_spec(config: Config, index: int) -> ModelSpec:
     labels = _read_labels(settings.labels) if settings.labels else []
     class_map = _class_map(config, labels, where)
     try:
-        spec = ModelSpec(settings, content_hash(settings.path), labels, class_map)
+        listed = _listed(config.explain.classes, labels, where)
+        spec = ModelSpec(settings, content_hash(settings.path), labels, class_map, listed)
         classes = engine_of(spec, config.explain).classes
     except UnknownClassError as error:
         _check_labels(settings, labels, error.classes, where)
@@ -152,7 +169,26 @@ def _model_spec(config: Config, index: int) -> ModelSpec:
     _check_labels(settings, labels, classes, where)
     if any(not 0 <= index < classes for indexes in class_map.classes.values() for index in indexes):
         raise _beyond(class_map, classes, where)
+    for index in listed:
+        if not 0 <= index < classes:
+            raise ConfigError(
+                f"explain.classes: {index} is no class of {where}, which has the classes 0 to {classes - 1}"
+            )
     return spec
+
+
+def _listed(classes: Sequence[int | str], labels: Sequence[str], where: str) -> tuple[int, ...]:
+    """The indexes of the classes that a config lists by index or by label."""
+    indexes = []
+    for name in classes:
+        if isinstance(name, int):
+            indexes.append(name)
+        elif name in labels:
+            indexes.append(labels.index(name))
+        else:
+            hint = did_you_mean(name, labels)
+            raise ConfigError(f"explain.classes: {name!r} is no label of {where}{hint}")
+    return tuple(dict.fromkeys(indexes))
 
 
 def _check_labels(settings: ModelSettings, labels: Sequence[str], classes: int, where: str) -> None:
@@ -182,6 +218,10 @@ def _model_details(config: Config, spec: ModelSpec) -> dict[str, Any]:
         "input_size": list(engine.input_size),
         "target_layer": engine.target_layer,
         "map_size": list(engine.map_size),
+        "layers": [
+            {"name": name, "map_size": list(size), "separates": engine.separates[name]}
+            for name, size in engine.map_sizes.items()
+        ],
         "logits_tensor": engine.logits_tensor,
         "head": engine.head,
         "classes": engine.classes,

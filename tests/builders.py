@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from transforms.records import Box, Example, Explanation, Group, Score, Slice
+from transforms.records import Box, Company, Example, Explanation, Group, Outside, Score, Slice
 from transforms.regions import REGIONS
 
 
@@ -105,6 +105,7 @@ def make_score(
     target_rule: str = "annotated",
     correct: bool | None = True,
     slices: Mapping[str, str] | None = None,
+    outside: Outside | None = None,
 ) -> Score:
     """A score; without status `ok` its measures are None, as they must be."""
     measured = status == "ok"
@@ -140,6 +141,44 @@ def make_score(
         slices=[Slice(key, value) for key, value in (slices or {}).items()],
         position=position,
         shard="00000",
+        scene=None,
+        outside=outside if measured else None,
+    )
+
+
+def make_outside(
+    *,
+    cells: Mapping[tuple[int, int], float],
+    area: float = 0.75,
+    box_cells: Mapping[tuple[int, int], float] | None = None,
+    distances: Sequence[float] = (),
+    company: Sequence[Company] = (),
+) -> Outside:
+    """Heat outside the boxes of a picture of which every cell is outside by `area`.
+
+    Args:
+        cells: (row, column) of the picture's 16 x 16 cells -> share of the heat; none elsewhere.
+        area: share of each cell, of the 24 x 24 cells around the box and of all distances alike.
+        box_cells: likewise around the box; None where there are several boxes.
+        distances: share of the heat at each of the 8 distances; default: all in the last.
+        company: other annotated classes.
+    """
+
+    def grid(size: int, heats: Mapping[tuple[int, int], float]) -> bytes:
+        values = np.zeros((size, size))
+        for place, share in heats.items():
+            values[place] = share
+        return values.tobytes()
+
+    by_distance = list(distances) or [0.0] * 7 + [sum(cells.values())]
+    return Outside(
+        picture_heat=grid(16, cells),
+        picture_area=np.full(256, area).tobytes(),
+        box_heat=b"" if box_cells is None else grid(24, box_cells),
+        box_area=b"" if box_cells is None else np.full(576, area).tobytes(),
+        distance_heat=np.array(by_distance).tobytes(),
+        distance_area=np.full(8, area / 8).tobytes(),
+        company=list(company),
     )
 
 
@@ -230,3 +269,41 @@ def write_coco(
     path = folder / "set.json"
     path.write_text(json.dumps(document))
     return path
+
+
+def make_transformer(
+    *, pool: str = "class", grid: int = 4, dim: int = 12, blocks: int = 2, patches: str = "convolution"
+) -> Any:
+    """A tiny vision transformer on images of 4 * grid pixels; `norm1` stands before its last attention.
+
+    Args:
+        pool: what the head reads: `class`, a class token that stands first, or `mean`, all tokens.
+        grid: rows and columns of tokens.
+        dim: channels.
+        blocks: transformer blocks; only layers of the last have names.
+        patches: how the image becomes tokens: by `convolution`, or by a `reshape` of the image itself.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers, size = keras.layers, 4 * grid
+    inputs = keras.Input((size, size, 3))
+    if patches == "convolution":
+        x = layers.Conv2D(dim, 4, strides=4)(inputs)
+        x = layers.Reshape((grid * grid, dim), name="tokens")(x)
+    else:
+        x = layers.Reshape((grid, 4, grid, 4, 3))(inputs)
+        x = layers.Permute((1, 3, 2, 4, 5))(x)
+        x = layers.Dense(dim, name="tokens")(layers.Reshape((grid * grid, 48))(x))
+    if pool == "class":
+        token = layers.Dense(dim, name="class_token")(keras.ops.zeros_like(x[:, :1, :]))
+        x = layers.Concatenate(axis=1)([token, x])
+    for block in reversed(range(blocks)):
+        last = block == 0
+        y = layers.LayerNormalization(name="norm1" if last else None)(x)
+        x = layers.Add(name="attended" if last else None)([x, layers.MultiHeadAttention(2, dim // 2)(y, y)])
+        y = layers.Dense(2 * dim, activation="gelu")(layers.LayerNormalization()(x))
+        x = layers.Add()([x, layers.Dense(dim)(y)])
+    x = layers.LayerNormalization(name="final")(x)
+    x = x[:, 0] if pool == "class" else layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, layers.Dense(3, activation="softmax", name="scores")(x))

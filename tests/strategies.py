@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transforms.geometry import Floats, Rectangle, View, plan_view
 from transforms.judge.groups import groups_of
 from transforms.judge.statistics import STATUSES, Tally
-from transforms.records import Group, Score
+from transforms.records import Company, Group, Outside, Score
 from transforms.regions import REGIONS
 
 from .builders import make_score
@@ -81,6 +81,27 @@ def scenes(draw: st.DrawFn) -> tuple[View, list[Rectangle], list[Rectangle]]:
 
 
 @st.composite
+def outsides(draw: st.DrawFn) -> Outside:
+    """Heat outside the boxes of any picture, with or without a single box, and up to two companions."""
+
+    def values(size: int) -> bytes:
+        seed = draw(st.integers(0, 2**16))
+        drawn = np.random.default_rng(seed).uniform(0, 1, size) ** 4
+        return (drawn / max(1.0, drawn.sum())).tobytes()
+
+    boxed = draw(st.booleans())
+    return Outside(
+        picture_heat=values(256),
+        picture_area=values(256),
+        box_heat=values(576) if boxed else b"",
+        box_area=values(576) if boxed else b"",
+        distance_heat=values(8),
+        distance_area=values(8),
+        company=[Company(name, draw(shares), draw(shares)) for name in draw(st.sets(st.sampled_from("ab")))],
+    )
+
+
+@st.composite
 def scores(draw: st.DrawFn) -> Score:
     """Scores of every status; the measures of those with status `ok` are drawn."""
     score = make_score(
@@ -98,6 +119,7 @@ def scores(draw: st.DrawFn) -> Score:
         rank_accuracy=draw(st.none() | shares),
         energy_in_other_boxes=draw(shares),
         energy_by_region=[draw(shares)] * len(REGIONS),
+        outside=draw(st.none() | outsides()),
     )
 
 
@@ -123,9 +145,9 @@ def tallies() -> st.SearchStrategy[Tally]:
     return st.lists(scores(), max_size=8).map(tally_of)
 
 
-def contents(tally: Tally) -> tuple[list[int], list[int]]:
+def contents(tally: Tally) -> tuple[list[int], list[int], list[int]]:
     """A tally as plain lists, for strict equality."""
-    return tally.numbers.tolist(), tally.histogram.tolist()
+    return tally.numbers.tolist(), tally.histogram.tolist(), tally.heat.numbers.tolist()
 
 
 def histograms(max_count: int = 40) -> st.SearchStrategy[NDArray[np.int64]]:

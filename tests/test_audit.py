@@ -24,11 +24,13 @@ from pipeline.audit import audit
 from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
 from transforms.explain.explainer import Explainer
+from transforms.judge.company import pairs_of
 from transforms.judge.groups import groups_of
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
-from transforms.measure.wiring import score
+from transforms.judge.wording import say_where
+from transforms.measure.wiring import located, score
 from transforms.records import Box, Example, Explanation, Slice
 
 from .builders import encode, make_image, write_coco
@@ -145,13 +147,17 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
             assert isinstance(explanation, Explanation)
             scores += score(explanation)
     tallies: dict[Any, Tally] = {}
-    for row in scores:
+    company: dict[Any, Any] = {}
+    for row in map(located, scores):
         for group in groups_of(row):
             tallies.setdefault(group, Tally.zero()).add(row)
+        for pair, numbers in pairs_of(row):
+            company[pair] = company.get(pair, 0) + numbers
     findings = []
     for model in ("tiny", "flat"):
         judged = {g: t for g, t in tallies.items() if g.model == model and g.method == "hirescam"}
-        findings += judge_model(judged, config.judge)
+        together = {pair: n for pair, n in company.items() if pair[0] in judged}
+        findings += say_where(judge_model(judged, config.judge), judged, together, config.judge)
     return {
         "scores": [as_row(row) for row in scores],
         "summaries": [as_row(summarise(group, tally)) for group, tally in tallies.items()],
@@ -161,7 +167,7 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
 
 def as_row(record: Any) -> dict[str, Any]:
     row = dict(vars(record))
-    for internal in ("position", "shard"):
+    for internal in ("position", "shard", "scene", "outside"):
         row.pop(internal, None)
     if row.get("heatmap") is not None:
         row["heatmap"] = np.float32(row["heatmap"]).tolist()
@@ -194,6 +200,7 @@ def test_sharding_and_order_change_no_row(
     plan = run(load_config(str(write_config(tmp_path, two_models))))
 
     assert shards == len(plan.listing.shards)
+    assert manifest_of(in_two_shards[1])["data"]["associations"] == manifest_of(plan)["data"]["associations"]
     for table in ("summaries", "findings"):
         assert rows_of(in_two_shards[1], table) == rows_of(plan, table)
     # Only where a row came from may differ.
@@ -274,6 +281,8 @@ def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path)
     plan = run(load_config(str(write_config(tmp_path, {"tiny": tiny_model}))))
 
     assert {"duplicate_id": IMAGES, "undecodable_image": 1} == manifest_of(plan)["dead_letters"]
+    # The data are judged without images and without duplicates.
+    assert [IMAGES] == [row["records"] for row in manifest_of(plan)["data"]["associations"]]
 
 
 def test_other_processes_give_the_same_rows(

@@ -15,7 +15,6 @@ import yaml
 from pipeline import cli
 from pipeline.cli import main
 from pipeline.config import Config
-from transforms.explain import load_engine
 from transforms.write.schemas import TABLES
 
 from .builders import encode, make_image, write_coco
@@ -90,7 +89,9 @@ def test_help_names_the_commands() -> None:
     done = in_process(["--help"], "")
 
     assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
-    assert ["run", "inspect", "schema", "demo"] == re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
+    assert ["run", "inspect", "overlay", "schema", "demo"] == re.findall(
+        r"^    (\w+) ", done.stdout, re.MULTILINE
+    )
 
 
 def test_a_process_of_its_own_prints_nothing_but_the_answer(tiny_model: Path) -> None:
@@ -150,41 +151,6 @@ def test_a_file_that_does_not_exist(
 def test_schema_prints_the_json_schema_of_the_config(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["schema"])
     assert Config.model_json_schema() == json.loads(capsys.readouterr().out)
-
-
-def test_inspect_lists_what_could_be_explained(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    logits = load_engine(str(tiny_model), batch_size=1).logits_tensor
-
-    assert 0 == main(["inspect", str(tiny_model)])
-    assert [
-        "cut layer      last",
-        "map size       4x4",
-        f"logits tensor  {logits}",
-        "head           softmax",
-        "classes        3",
-        "input size     16x16",
-        "candidates     last 4x4x6",
-        "               middle 8x8x4",
-        "               norm 8x8x4",
-        "               first 8x8x4",
-        "               rescaling 16x16x3",
-    ] == capsys.readouterr().out.splitlines()
-
-
-def test_inspect_as_json(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = {"rescaling": [16, 16, 3], "first": [8, 8, 4], "norm": [8, 8, 4]}
-
-    assert 0 == main(["inspect", "--json", str(tiny_model)])
-    assert {
-        "model": str(tiny_model),
-        "target_layer": "last",
-        "map_size": [4, 4],
-        "logits_tensor": load_engine(str(tiny_model), batch_size=1).logits_tensor,
-        "head": "softmax",
-        "classes": 3,
-        "input_size": [16, 16],
-        "candidates": {**first, "middle": [8, 8, 4], "last": [4, 4, 6]},
-    } == json.loads(capsys.readouterr().out)
 
 
 def test_a_dry_run_prints_config_and_plan_and_touches_nothing(
@@ -313,6 +279,31 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
     command = f"{sys.executable} -m pipeline run {folder}/c.yaml --dry-run | head -1; exit ${{PIPESTATUS[0]}}"
 
     assert 0 == subprocess.run(["bash", "-c", command], cwd=ROOT, check=False, capture_output=True).returncode
+
+
+def test_what_is_said_of_the_data_and_of_what_is_allowed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads((folder / "set.json").read_text())
+    for number, image in enumerate(document["images"]):
+        image |= {"tag": "yes" if number < 2 else "no", "site": "north"}
+    (folder / "set.json").write_text(json.dumps(document))
+    judge = "judge: {min_images: 4, fdr: 0.5, allowed_classes: [cat, rider]}"
+    (folder / "c.yaml").write_text(
+        (folder / "c.yaml").read_text() + f"slices: [tag, site, cammera]\n{judge}\n"
+    )
+
+    assert 0 == main(["run", "c.yaml", "--run-id", "r1"])
+    lines = capsys.readouterr().out.splitlines()
+    found = manifest_of(folder, "r1")
+    tag, _, cammera = found["data"]["associations"]
+    assert ("tag", True, 1.0) == (tag["slice_key"], tag["associated"], tag["nmi"])
+    assert f"data: {tag['message']}" in lines
+    assert "slice site: not tested: the one value north in every record" in lines
+    assert ("cammera", "not tested: in no record") == (cammera["slice_key"], cammera["message"])
+    assert ["slice cammera: in no record"] == [line for line in lines if "cammera" in line]
+    assert {"cat": 2} == found["allowed_classes"]
+    assert ["judge.allowed_classes: no record has rider"] == [line for line in lines if "allowed" in line]
 
 
 def test_a_slice_that_no_record_has_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

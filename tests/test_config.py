@@ -22,10 +22,13 @@ TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 TOP = "name, data, models, explain, slices, judge, output"
 OF_COCO = "class_map, max_bad_fraction, images, annotations, format"
 OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, name, image_name"
-OF_MODEL = "name, path, labels, preprocess, output, target_layer"
+OF_MODEL = (
+    "name, path, labels, preprocess, output, score, inputs, target_layer, token_grid, custom_objects, "
+    "safe_mode"
+)
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
-OF_EXPLAIN = "methods, targets, batch_size, precision"
-OF_JUDGE = "fdr, suspect_margin, min_images, confirm, epsilon"
+OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
+OF_JUDGE = "fdr, suspect_margin, min_images, confirm, epsilon, allowed_regions, allowed_classes"
 
 
 @pytest.fixture(autouse=True)

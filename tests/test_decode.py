@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from transforms.errors import RecordError
 from transforms.explain.decode import decode, show
-from transforms.explain.engine import _normalised
+from transforms.explain.program import normalised
 from transforms.explain.settings import Interpolation, Preprocess
 from transforms.geometry import plan_view
 
@@ -144,5 +144,5 @@ def test_every_family_of_keras_applications_can_be_written(family: str, preproce
     expected = getattr(keras.applications, family).preprocess_input(images.astype(np.float32))
 
     np.testing.assert_allclose(
-        _normalised(tf.constant(images), preprocess).numpy(), expected, rtol=1e-5, atol=1e-4
+        normalised(tf.constant(images), preprocess).numpy(), expected, rtol=1e-5, atol=1e-4
     )

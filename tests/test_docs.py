@@ -1,5 +1,6 @@
 """What the documents say is what the code does."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -8,13 +9,21 @@ import pytest
 
 from pipeline import __version__
 from transforms.geometry import View
+from transforms.judge.associations import MIN_EFFECT, MOST_PAIRS
+from transforms.judge.company import MIN_TOGETHER
+from transforms.judge.contingency import MAX_VALUES
+from transforms.judge.heat import PLACES
+from transforms.judge.places import MIN_EXCESS, MIN_FIXED, MIN_ODDS_RATIO, MIN_SIGMAS
 from transforms.judge.statistics import STATUSES
+from transforms.labels import AssociatedPair, Association
 from transforms.measure.localization import lay_out, measure
 from transforms.regions import REGIONS
 from transforms.write.schemas import TABLES
 
 ROOT = Path(__file__).parents[1]
 METRICS = (ROOT / "docs/metrics.md").read_text()
+WHERE = (ROOT / "docs/where.md").read_text()
+DATA = (ROOT / "docs/data.md").read_text()
 
 
 def section(title: str) -> str:
@@ -37,6 +46,34 @@ def test_regions_and_statuses_are_listed_as_they_are() -> None:
     assert [(str(i), region) for i, region in enumerate(REGIONS)] == [(i, name) for i, name, _ in regions]
     np.testing.assert_allclose(uniform, [float(area) for *_, area in regions], atol=1e-12)
     assert set(STATUSES) == set(re.findall(r"^\| `(\w+)` \|", section("### Status"), re.MULTILINE))
+
+
+def test_places_and_what_names_them_are_as_they_are() -> None:
+    rows = re.findall(
+        r"^\| ((?:`\w+` ?)+) \|", WHERE.split("\n## Places\n")[1].split("\n## ")[0], re.MULTILINE
+    )
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row) if name != "region"]
+    thresholds = (
+        f"by {MIN_EXCESS}, by an odds ratio of {MIN_ODDS_RATIO} and by {MIN_SIGMAS:.0f} standard errors"
+    )
+
+    assert [*PLACES, "halo"] == listed
+    assert thresholds in " ".join(WHERE.split())
+    assert f"no fixed place has {MIN_FIXED} of its evidence" in " ".join(WHERE.split())
+    assert f"at least {MIN_TOGETHER} of the class's images" in " ".join(WHERE.split())
+
+
+def test_every_key_of_an_association_is_described() -> None:
+    for title, kind in (("| key | meaning |", Association), ("| key of a pair | meaning |", AssociatedPair)):
+        rows = re.findall(r"^\| (`[a-z_`, ]+) \|", DATA.split(title)[1].split("\n\n")[0], re.MULTILINE)
+        described = [name.strip("`") for row in rows for name in row.split(", ")]
+        assert [field.name for field in dataclasses.fields(kind)] == described
+
+
+def test_the_limits_of_an_association_are_as_they_are() -> None:
+    assert f"null where there are more than {MAX_VALUES}" in DATA
+    assert f"a surviving pair with a `phi`, of {MIN_EFFECT} or more" in DATA
+    assert f"at most {MOST_PAIRS} " in DATA
 
 
 VIEW = View(8, 8, (0, 0, 8, 8), (0, 0, 8, 8))

@@ -1,5 +1,6 @@
 """The engine against a GradientTape, against itself in other batches, and against hand-set weights."""
 
+import functools
 import re
 import threading
 from pathlib import Path
@@ -11,8 +12,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from transforms.errors import ModelError
+from transforms.explain import engine as engine_module
 from transforms.explain import load_engine
+from transforms.explain.devices import compiled
 from transforms.explain.engine import Engine
+from transforms.explain.program import Program
 from transforms.explain.settings import Preprocess
 
 from .builders import save_model
@@ -146,67 +150,6 @@ def test_more_targets_than_one_pass_takes(engine: Engine) -> None:
             assert_close(one.heatmaps[method][:, index % 3], found.heatmaps[method][:, index])
 
 
-def test_gradcam_and_hirescam_agree_on_a_pooling_head_and_differ_on_a_flat_one(
-    engine: Engine, flat_model: Path
-) -> None:
-    images, targets = images_of(4), column(0, 1, 2, 0)
-    pooled = engine(images, targets).heatmaps
-    flat = load_engine(str(flat_model), METHODS, batch_size=4)(images, targets).heatmaps
-
-    assert_close(pooled["gradcam"], pooled["hirescam"])
-    assert np.abs(flat["gradcam"] - flat["hirescam"]).max() > 0.1 * flat["hirescam"].max()
-
-
-def test_hirescam_adds_up_to_the_logit_without_its_bias(tmp_path: Path) -> None:
-    """Completeness of a linear head; without the ReLU the heatmap would sum to logit minus bias."""
-    path = save_model(tmp_path / "m.keras")
-    model = keras.models.load_model(path, compile=False)
-    kernel, _ = model.get_layer("scores").get_weights()
-    model.get_layer("scores").set_weights([np.abs(kernel), np.float32([0.25, -0.5, 4])])
-    model.save(path)
-    found = load_engine(str(path), ("hirescam",), batch_size=2)(images_of(2), column(0, 1))
-    sums = found.heatmaps["hirescam"].sum(axis=(1, 2, 3))
-
-    np.testing.assert_allclose(sums, found.logits[[0, 1], [0, 1]] - [0.25, -0.5], rtol=1e-5)
-
-
-def test_hand_set_weights_give_the_map_worked_out_by_hand(tmp_path: Path) -> None:
-    inputs = keras.Input((2, 2, 3))
-    x = keras.layers.Conv2D(2, 1, use_bias=False, activation="relu", name="last")(inputs)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax", name="scores")(x))
-    # Channel 0 takes red, channel 1 takes green.
-    model.get_layer("last").set_weights([np.float32([[[[1, 0], [0, 1], [0, 0]]]])])
-    # Class 0 wants red and not green, class 1 the other way round.
-    model.get_layer("scores").set_weights([np.float32([[2, -1], [-4, 8]]), np.float32([0, 100])])
-    model.save(tmp_path / "m.keras")
-    red = [[8, 0], [4, 2]]
-    green = [[0, 4], [1, 1]]
-    image = np.stack([red, green, np.zeros((2, 2))], axis=-1).astype(np.uint8)[None]
-    found = load_engine(str(tmp_path / "m.keras"), METHODS, batch_size=1)(image, np.int32([[0, 1]]))
-
-    # A quarter of (2 red - 4 green), and of (8 green - red), cut off at zero.
-    expected = np.float32([[[[4, 0], [1, 0]], [[0, 8], [1, 1.5]]]])
-    np.testing.assert_array_equal(expected, found.heatmaps["gradcam"])
-    np.testing.assert_array_equal(expected, found.heatmaps["hirescam"])
-    # Means: red 3.5, green 1.5.
-    np.testing.assert_array_equal([[2 * 3.5 - 4 * 1.5, -3.5 + 8 * 1.5 + 100]], found.logits)
-
-
-def test_a_saturated_softmax_changes_no_map(tmp_path: Path) -> None:
-    """At a margin of 100 the probability's gradient is exactly zero in float32; the logit's is not."""
-    path = save_model(tmp_path / "m.keras")
-    images = images_of(3)
-    before = load_engine(str(path), batch_size=4)(images, column(0, 0, 0))
-    model = keras.models.load_model(path, compile=False)
-    kernel, bias = model.get_layer("scores").get_weights()
-    model.get_layer("scores").set_weights([kernel, bias + np.float32([100, 0, 0])])
-    model.save(path)
-    after = load_engine(str(path), batch_size=4)(images, column(0, 0, 0))
-
-    np.testing.assert_array_equal(before.heatmaps["gradcam"], after.heatmaps["gradcam"])
-
-
 @pytest.mark.parametrize(
     ("activation", "head"), [("softmax", "softmax"), ("sigmoid", "sigmoid"), (None, "linear")]
 )
@@ -313,5 +256,88 @@ def test_an_unknown_method_is_refused(tiny_model: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_engine(str(tiny_model), ("gradcam+",))
 
-    methods = "gradcam, gradcam++, hirescam, xgradcam, layercam, eigencam"
+    methods = "cam, gradcam, gradcam++, hirescam, xgradcam, layercam, eigencam, scorecam, ablationcam"
     assert f"method 'gradcam+' is unknown; methods: {methods}" == str(caught.value)
+
+
+class SmallMemory:
+    """Stands for a device that takes only so many images: calls of an engine's graph fail beyond that."""
+
+    def __init__(self, engine: Engine, most: int, poison: int | None = None) -> None:
+        self.batches: list[int] = []
+        traced = engine._function
+
+        def function(columns: int, batch: int) -> object:
+            def run(images: tf.Tensor, targets: tf.Tensor) -> object:
+                self.batches.append(batch)
+                if batch > most or (poison is not None and bool(tf.reduce_any(images == poison))):
+                    raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+                return traced(columns, batch)(images, targets)
+
+            return run
+
+        engine._function = function  # type: ignore[method-assign]
+
+
+def test_a_batch_that_does_not_fit_is_halved_once_and_for_all(tiny_model: Path) -> None:
+    images, targets = images_of(10), column(*[0, 1, 2, -1, -2] * 2)
+    expected = load_engine(str(tiny_model), METHODS, batch_size=8)(images, targets)
+    engine = load_engine(str(tiny_model), METHODS, batch_size=8)
+    device = SmallMemory(engine, most=3)
+    found = engine(images, targets)
+    engine(images, targets)
+
+    assert 2 == engine.batch_size
+    assert [8, 4, *[2] * 10] == device.batches
+    assert () == found.out_of_memory
+    np.testing.assert_array_equal(expected.targets, found.targets)
+    for method in METHODS:
+        assert_close(expected.heatmaps[method], found.heatmaps[method])
+
+
+def test_an_image_that_does_not_fit_alone_is_named_and_the_others_go_on(tiny_model: Path) -> None:
+    images = np.minimum(images_of(5), 250)
+    images[3, 0, 0] = 255
+    targets = column(0, 1, 2, 0, 1)
+    expected = load_engine(str(tiny_model), METHODS, batch_size=4)(images, targets)
+    engine = load_engine(str(tiny_model), METHODS, batch_size=4)
+    SmallMemory(engine, most=4, poison=255)
+    found = engine(images, targets)
+
+    assert ((3,), 1) == (found.out_of_memory, engine.batch_size)
+    assert not found.heatmaps["gradcam"][3].any()
+    others = [0, 1, 2, 4]
+    assert_close(expected.heatmaps["gradcam"][others], found.heatmaps["gradcam"][others])
+
+
+def test_one_trace_serves_every_batch(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = []
+    dissect = Program.dissect
+    monkeypatch.setattr(Program, "dissect", lambda *args: traces.append(1) or dissect(*args))
+    engine = load_engine(str(tiny_model), METHODS, batch_size=4)
+    for count in (4, 1, 3, 9, 0, 4):
+        engine(images_of(count), np.zeros((count, 1), np.int32))
+
+    assert [1] == traces
+    assert 1 == len(engine._functions)
+
+
+def test_xla_changes_no_map(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU would be given, compiled for this machine."""
+    images, targets = images_of(3), column(0, 1, -1)
+    methods = ("gradcam", "hirescam", "gradcam++", "xgradcam", "layercam")
+    expected = load_engine(str(tiny_model), methods, batch_size=4)(images, targets)
+    monkeypatch.setattr(engine_module, "compiled", functools.partial(compiled, xla=True))
+    found = load_engine(str(tiny_model), methods, batch_size=4)(images, targets)
+
+    np.testing.assert_array_equal(expected.targets, found.targets)
+    for method in methods:
+        assert_close(expected.heatmaps[method], found.heatmaps[method])
+
+
+def test_a_first_batch_without_heat_is_no_reason_to_refuse_a_model(tiny_model: Path) -> None:
+    """Where the gradients of random images are not zero, a batch of empty maps is what it is."""
+    engine = load_engine(str(tiny_model), METHODS, batch_size=2)
+    engine._expect_gradients(seen=False)
+
+    assert engine._seen_gradients

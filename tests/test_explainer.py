@@ -1,10 +1,13 @@
 """Batches of examples through all models: dead letters, boxes that follow, targets and their names."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from transforms.explain.engine import Engine, Explanations
 from transforms.explain.explainer import Explainer, ModelSpec
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import ClassMap
@@ -132,3 +135,42 @@ def test_probability_and_logit_belong_to_the_target(explainer: Explainer) -> Non
     assert found.target_probability is not None
     assert 0 < found.target_probability < 1
     assert (found.target_probability > 0.5) <= (found.predicted_class == 0)
+
+
+def test_every_layer_has_its_row_and_listed_classes_are_explained_on_every_image(tiny_model: Path) -> None:
+    settings = ModelSettings(name="m", path=str(tiny_model), target_layer=("last", "middle"))
+    listing = ModelSpec(settings, "", LABELS, CLASS_MAP, listed=(2, 0))
+    explainer = Explainer([listing], ExplainSettings(batch_size=4))
+    found = explained(explainer, make_example(boxes=[Box("dog", 0, 0, 8, 8)]))
+
+    assert [
+        (rule, name, layer, size)
+        for rule, name in (("annotated", "dog"), ("listed", "husky"), ("listed", "tabby"))
+        for layer, size in (("last", 4), ("middle", 8))
+    ] == [(f.target_rule, f.target_name, f.target_layer, f.map_height) for f in found]  # type: ignore[union-attr]
+    assert (
+        [(2, [Box("dog", 0, 0, 8, 8)]), (0, [])]
+        == [
+            (f.target_class, f.target_boxes)  # type: ignore[union-attr]
+            for f in found[2::2]
+        ]
+    )
+
+
+def test_an_image_that_does_not_fit_into_memory_is_a_dead_letter(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer([spec(tiny_model)], ExplainSettings(batch_size=4))
+    examples = [make_example(example_id=f"{i}.png", image=encode(make_image(seed=i))) for i in range(3)]
+    call = Engine.__call__
+
+    def full(engine: Engine, images: NDArray[np.uint8], targets: NDArray[np.int32]) -> Explanations:
+        return dataclasses.replace(call(engine, images, targets), out_of_memory=(1,))
+
+    monkeypatch.setattr(Engine, "__call__", full)
+    found = explained(explainer, *examples)
+
+    letter = DeadLetter("explain", "set.json", "1.png", "out_of_memory", "model m, batch size 1", 0)
+    assert ["0.png", letter, "2.png"] == [
+        row if isinstance(row, DeadLetter) else row.example_id for row in found
+    ]

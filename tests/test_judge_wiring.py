@@ -8,18 +8,25 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.judge.company import pairs_of
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
-from transforms.judge.wiring import JudgeModels, SummarizeScores, TallyScores
-from transforms.records import Group
+from transforms.judge.wiring import CountCompany, JudgeModels, SummarizeScores, TallyScores
+from transforms.judge.wording import say_where
+from transforms.records import Company, Group
 
-from .builders import make_group, make_score
+from .builders import make_group, make_outside, make_score
 from .strategies import contents, scores, tallies_of, tally_of
 
 SETTINGS = JudgeSettings(min_images=5)
 MODELS, METHODS, CLASSES, CAMERAS = ("m", "n"), ("gradcam", "hirescam"), ("cat", "dog"), ("A", "B")
+
+
+def judged_by(method):
+    """Every model is judged by that method at the builders' layer."""
+    return dict.fromkeys((*MODELS, "empty"), ("last", method))
 
 
 def combined(rows, random):
@@ -108,7 +115,7 @@ def test_judge_models_equals_a_direct_loop(tallies, seed):
     assert {"suspect", "unsuspected", "insufficient"} >= {finding.verdict for finding in findings}
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         by_group = root | beam.Create(shuffled(list(tallies.items()), seed))
-        judged = by_group | JudgeModels(SETTINGS, "hirescam")
+        judged = by_group | JudgeModels(SETTINGS, judged_by("hirescam"))
         expected = [summarise(group, tally) for group, tally in tallies.items()]
         assert_that(judged["summaries"], equal_to(expected), "summaries")
         assert_that(judged["findings"], equal_to(findings), "findings")
@@ -121,7 +128,7 @@ def test_scores_become_findings_in_one_pipeline(rows, tallies):
         expected += [(model, row.group_name, row.verdict) for row in judge_model(of_model, SETTINGS)]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         by_group = root | beam.Create(rows) | SummarizeScores(SEEDS)
-        findings = (by_group | JudgeModels(SETTINGS, "gradcam"))["findings"]
+        findings = (by_group | JudgeModels(SETTINGS, judged_by("gradcam")))["findings"]
         verdicts = findings | beam.Map(lambda row: (row.model, row.group_name, row.verdict))
         assert_that(verdicts, equal_to(expected))
 
@@ -130,10 +137,53 @@ def test_slices_over_all_classes_have_a_summary_and_no_finding(tallies):
     of_all = make_group(kind="slice", class_name=None, slice_key="camera", slice_value="A")
     assert of_all in tallies
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        judged = root | beam.Create(list(tallies.items())) | JudgeModels(SETTINGS, "hirescam")
+        judged = root | beam.Create(list(tallies.items())) | JudgeModels(SETTINGS, judged_by("hirescam"))
         kept = (
             judged["findings"]
             | beam.Filter(lambda row: row.class_name is None)
             | beam.Map(lambda row: row.group_kind)
         )
         assert_that(kept, equal_to(["model"] * 3))
+
+
+def test_where_is_said_in_the_pipeline_as_in_a_direct_loop():
+    random = np.random.default_rng(0)
+    rows = []
+    for model in MODELS:
+        for name in "abcdefg":
+            for camera in CAMERAS * 10:
+                cells = {
+                    (int(random.integers(16)), int(random.integers(16))): 0.2,
+                    (15, 0): 0.5 * (name == "a"),
+                }
+                together = [Company("b", float(random.uniform(0, 0.5)), 0.05)] if name == "a" else []
+                outside = make_outside(cells=cells, company=together)
+                share = 0.3 if name == "a" else 0.9
+                rows.append(
+                    make_score(
+                        model=model,
+                        target_name=name,
+                        density_share=share,
+                        slices={"camera": camera},
+                        outside=outside,
+                    )
+                )
+    rows += [make_score(method="gradcam", outside=row.outside, target_name="b") for row in rows[:5]]
+    tallies, company = tallies_of(rows), {}
+    for row in rows:
+        for pair, numbers in pairs_of(row):
+            if row.method == "hirescam":
+                company[pair] = company.get(pair, 0) + numbers
+    expected = []
+    for model in MODELS:
+        of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "hirescam")}
+        of_pairs = {pair: numbers for pair, numbers in company.items() if pair[0].model == model}
+        expected += say_where(judge_model(of_model, SETTINGS), of_model, of_pairs, SETTINGS)
+    assert {("bottom_left", "b")} == {
+        (row.region, row.co_occurring_class) for row in expected if row.group_name == "a"
+    }
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        scored = root | beam.Create(shuffled(rows, 1))
+        counted = scored | CountCompany(judged_by("hirescam"))
+        judged = scored | SummarizeScores([]) | JudgeModels(SETTINGS, judged_by("hirescam"), counted)
+        assert_that(judged["findings"], equal_to(expected))

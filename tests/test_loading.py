@@ -1,8 +1,11 @@
 """The same weights as a .keras file, a legacy .h5 file and a SavedModel; and files that are none of these."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -14,7 +17,7 @@ from transforms.errors import ModelError
 from transforms.explain import load_engine
 from transforms.explain.engine import Engine
 from transforms.explain.loading import _KerasModel, content_hash
-from transforms.explain.settings import Preprocess
+from transforms.explain.program import Request
 
 from .builders import save_model
 
@@ -98,8 +101,7 @@ def test_a_layer_kept_in_two_places_is_watched_once() -> None:
 
     model = Twice()
     model(np.zeros((1, 16, 16, 3), np.float32))
-    arguments = {"methods": ["gradcam"], "target_layer": "auto", "batch_size": 1, "groups": ()}
-    engine = Engine(_KerasModel(model), preprocess=Preprocess(size=(16, 16)), **arguments)
+    engine = Engine(_KerasModel(model), Request(), methods=["gradcam"], batch_size=1)
 
     assert ("last", (14, 14)) == (engine.target_layer, engine.map_size)
     assert "call" not in vars(model.convolution)
@@ -143,3 +145,115 @@ def test_loading_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
             load_engine(str(path))
 
         assert message.format(path) == str(caught.value)
+
+
+@keras.saving.register_keras_serializable("another name")
+class Halved(keras.layers.Layer):
+    """A layer of the user's own."""
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        return values / 2
+
+
+def with_own_layer(path: Path) -> Path:
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="last")(Halved()(inputs))
+    keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))).save(path)
+    return path
+
+
+def in_another_process(code: str) -> str:
+    """What Python prints where the layers of this module are not known."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    return done.stdout.strip()
+
+
+def test_layers_of_ones_own_need_the_module_that_defines_them(tmp_path: Path) -> None:
+    path = with_own_layer(tmp_path / "m.keras")
+    load = f"from transforms.explain import load_engine; load_engine({str(path)!r}, batch_size=1"
+
+    assert "last" == in_another_process(
+        f"{load}, custom_objects='tests.test_loading').target_layer".replace("; ", "; print(", 1) + ")"
+    )
+    refused = in_another_process(f"try:\n    {load})\nexcept Exception as error: print(error)")
+    assert refused == (
+        f"'{path}' needs 'Halved', which is code of its own; "
+        "name the module that defines it: custom_objects: package.module"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_file_that_carries_code_is_refused_until_it_is_trusted(tmp_path: Path, suffix: str) -> None:
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, name="last")(keras.layers.Lambda(lambda pixels: pixels * 2)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+    path = tmp_path / f"m.{suffix}"
+    model.save(path)
+    with pytest.raises(ModelError) as caught:
+        load_engine(str(path), batch_size=1)
+
+    assert str(caught.value) == (
+        f"'{path}' carries Python code, such as a Lambda layer, which loading it would run; "
+        "if you trust the file, set safe_mode: false for this model"
+    )
+    assert "last" == load_engine(str(path), batch_size=1, safe_mode=False).target_layer
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    """A model of the user's own, whose `call` is a graph function of its own or not."""
+
+    def __init__(self, compiled: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.convolution = keras.layers.Conv2D(4, 3, strides=2, activation="relu", name="last")
+        self.scores = keras.layers.Dense(3)
+        self.compiled = compiled
+        self.forward = tf.function(self._forward) if compiled else self._forward
+
+    def _forward(self, pixels: tf.Tensor) -> tf.Tensor:
+        return self.scores(tf.reduce_mean(self.convolution(pixels), axis=(1, 2)))
+
+    def call(self, pixels: tf.Tensor) -> tf.Tensor:
+        return self.forward(pixels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"compiled": self.compiled}
+
+
+def test_the_same_weights_in_every_kind_of_model_give_the_same_maps(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    convolution = keras.layers.Conv2D(4, 3, strides=2, activation="relu", name="last")
+    scores = keras.layers.Dense(3)
+    inputs = keras.Input((16, 16, 3))
+    flat = keras.Model(inputs, scores(keras.layers.GlobalAveragePooling2D()(convolution(inputs))))
+    sequential = keras.Sequential([convolution, keras.layers.GlobalAveragePooling2D(), scores])
+    trunk = keras.Model(inputs, convolution(inputs), name="trunk")
+    nested = keras.Model(inputs, scores(keras.layers.GlobalAveragePooling2D()(trunk(inputs))))
+    subclassed, graph = Subclassed(), Subclassed(compiled=True)
+    for model in (sequential, subclassed, graph):
+        model(np.zeros((1, 16, 16, 3), np.float32))
+        model.set_weights(flat.get_weights())
+    expected = None
+    for name, model in {
+        "flat": flat,
+        "sequential": sequential,
+        "nested": nested,
+        "subclassed": subclassed,
+        "graph": graph,
+    }.items():
+        saved = tmp_path / f"{name}.keras"
+        model.save(saved)
+        exported = as_exported(model, tmp_path / name)
+        for path in (saved, exported):
+            engine = load_engine(str(path), ("gradcam", "hirescam"), batch_size=4)
+            found = engine(IMAGES, TARGETS).heatmaps
+            expected = expected or found
+            for method in found:
+                assert expected[method].any()
+                np.testing.assert_allclose(found[method], expected[method], atol=1e-6, err_msg=str(path))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from transforms.labels import AssociatedPair, Association
 from transforms.records import Finding
 from transforms.write.manifest import Counts, Part, RunRecord, build_manifest, to_json
 from transforms.write.paths import RunPaths
@@ -24,7 +25,12 @@ def make_run(*, max_bad_fraction: float = 0.01) -> RunRecord:
         max_bad_fraction=max_bad_fraction,
         models=[],
         slices=["camera"],
-        details={"tool": {"name": "gradcam-audit", "version": "9.9"}, "config_sha256": "abc", "limit": None},
+        details={
+            "tool": {"name": "gradcam-audit", "version": "9.9"},
+            "config_sha256": "abc",
+            "limit": None,
+            "data": {"format": "coco"},
+        },
     )
 
 
@@ -41,11 +47,14 @@ def manifest(
     *,
     parts: Sequence[Part] = (),
     findings: Sequence[Finding] = (),
+    associations: Sequence[Association] = (),
     max_bad_fraction: float = 0.01,
     finished: datetime.datetime = FINISHED,
 ) -> dict[str, Any]:
     run = make_run(max_bad_fraction=max_bad_fraction)
-    return build_manifest(run, {("records",): 100} if counts is None else counts, parts, findings, finished)
+    return build_manifest(
+        run, {("records",): 100} if counts is None else counts, parts, findings, associations, finished
+    )
 
 
 def test_a_complete_run() -> None:
@@ -76,11 +85,13 @@ def test_a_complete_run() -> None:
         "dead_letters": {"missing_image": 2},
         "unmapped": {"m": {"unicorn": 3}},
         "slices": {"camera": 0},
+        "allowed_classes": {},
         "verdicts": {},
         "flagged": [],
         "tool": {"name": "gradcam-audit", "version": "9.9"},
         "config_sha256": "abc",
         "limit": None,
+        "data": {"format": "coco", "associations": []},
     } == manifest(counts, parts=parts)
 
 
@@ -222,8 +233,8 @@ def test_a_corrupt_shard_fails_the_run_whatever_its_share() -> None:
         "or set max_bad_fraction to 1 to go on without them"
     )
 
-    assert expected == build_manifest(make_run(), counts, [], [], FINISHED)["failure"]
-    assert build_manifest(make_run(max_bad_fraction=1.0), counts, [], [], FINISHED)["complete"]
+    assert expected == build_manifest(make_run(), counts, [], [], [], FINISHED)["failure"]
+    assert build_manifest(make_run(max_bad_fraction=1.0), counts, [], [], [], FINISHED)["complete"]
 
 
 def test_a_model_without_a_score_fails_the_run() -> None:
@@ -233,5 +244,37 @@ def test_a_model_without_a_score_fails_the_run() -> None:
 
     assert (
         "no record could be scored for model other: the class map has none of the annotated names (cat, dog)"
-        == build_manifest(run, {**scored, **unmapped}, [], [], FINISHED)["failure"]
+        == build_manifest(run, {**scored, **unmapped}, [], [], [], FINISHED)["failure"]
     )
+
+
+def test_associations_stand_in_the_order_of_the_slices() -> None:
+    pair = AssociatedPair("A", "cat", 9, 0.9, 0.1, 0.8, 1e-9)
+    told = Association("camera", 20, 0, 2, 0.5, 0.8, 1e-8, True, [pair], "camera=A in 90 % of cat")
+    untold = Association("id", 20, 0, None, None, None, None, None, [], "not tested: more than 100 values")
+    run = dataclasses.replace(make_run(), slices=["id", "camera"])
+    found = build_manifest(run, {("records",): 20}, [], [], [told, untold], FINISHED)["data"]
+
+    assert ["id", "camera"] == [row["slice_key"] for row in found["associations"]]
+    assert {
+        "slice_key": "camera",
+        "records": 20,
+        "missing": 0,
+        "values": 2,
+        "nmi": 0.5,
+        "cramers_v": 0.8,
+        "p_value": 1e-8,
+        "associated": True,
+        "pairs": [
+            {
+                "value": "A",
+                "class_name": "cat",
+                "records": 9,
+                "share_in_class": 0.9,
+                "share_elsewhere": 0.1,
+                "phi": 0.8,
+                "p_value": 1e-9,
+            }
+        ],
+        "message": "camera=A in 90 % of cat",
+    } == found["associations"][1]

@@ -8,9 +8,12 @@ import pytest
 from apache_beam.testing import test_pipeline as beam_testing
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms.measure.localization import Measures
-from transforms.measure.wiring import DropDuplicates, MeasureLocalization, score
-from transforms.records import Box, Explanation, Score, Slice
+from transforms.geometry import View
+from transforms.measure.ground import Allowed
+from transforms.measure.localization import Measures, lay_out
+from transforms.measure.outside import outside_heat
+from transforms.measure.wiring import DropDuplicates, LocateHeat, MeasureLocalization, located, score
+from transforms.records import Box, Company, Explanation, Score, Slice
 
 from .builders import make_explanation, make_score
 
@@ -147,3 +150,82 @@ def test_every_method_of_a_duplicate_is_dropped_and_nothing_of_its_namesakes():
         duplicates = root | "Keys" >> beam.Create([("a.png", "set.json", 1)])
         kept = root | "Rows" >> beam.Create([*rows, *namesakes]) | DropDuplicates(duplicates)
         assert_that(kept, equal_to([*rows[:2], *namesakes]))
+
+
+DOG, CAT = Box("dog", 4.0, 0.0, 8.0, 4.0), Box("cat", 0.0, 0.0, 4.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("explanation", "has_scene"),
+    [
+        (make_explanation(), True),
+        (make_explanation(target_rule="predicted"), False),
+        (make_explanation(target_boxes=[]), False),
+        (make_explanation(heatmap=[[0.0]]), False),
+    ],
+)
+def test_a_score_keeps_its_scene_where_it_is_measured_and_summarised(explanation, has_scene):
+    [row] = score(explanation)
+    assert has_scene == (row.scene is not None) == (located(row).outside is not None)
+    assert None is row.outside
+    if has_scene:
+        for name in vars(row.scene):
+            assert getattr(explanation, name) == getattr(row.scene, name)
+
+
+def test_a_located_score_is_the_score_and_where_its_heat_lies():
+    explanation = make_explanation(heatmap=[[1.0, 2.0], [3.0, 4.0]], target_boxes=[CAT], other_boxes=[DOG])
+    [row] = score(explanation)
+    view = View(8, 8, (0, 0, 8, 8), (0, 0, 8, 8))
+    expected = outside_heat(np.array([[1.0, 2.0], [3.0, 4.0]]), lay_out(view, [(0, 0, 4, 4)]))
+    found = located(row)
+    for name, values in vars(expected).items():
+        np.testing.assert_allclose(np.frombuffer(getattr(found.outside, name)), values.ravel(), atol=1e-12)
+    assert [Company("dog", row.energy_in_other_boxes, 0.25)] == found.outside.company
+    assert row == dataclasses.replace(found, outside=None)
+
+
+def test_an_allowed_region_is_no_part_of_the_picture():
+    explanation = make_explanation(heatmap=np.ones((8, 8)), target_boxes=[CAT])
+    [row] = score(explanation, Allowed(regions=("bottom_band", "frame")))
+    # What is left are the 16 pixels of the box, and rows 1 to 5 of columns 1 to 6 without the 9 in the box.
+    assert (16 / 37, 16 / 37, 0.5) == pytest.approx((row.box_area, row.energy_in_box, row.density_share))
+    found = located(row, Allowed(regions=("bottom_band", "frame")))
+    assert 21 / 37 == pytest.approx(np.frombuffer(found.outside.picture_heat).sum())
+    assert 21 / 64 == pytest.approx(np.frombuffer(found.outside.picture_area).mean())
+
+
+def test_an_allowed_class_is_no_part_of_the_picture_but_where_the_target_is():
+    wide = Box("dog", 2.0, 0.0, 8.0, 4.0)
+    explanation = make_explanation(heatmap=np.ones((8, 8)), target_boxes=[CAT], other_boxes=[wide])
+    [row] = score(explanation, Allowed(classes=("dog", "cat")))
+    assert (16 / 48, 0.0) == (row.energy_in_box, row.energy_in_other_boxes)
+    assert [] == located(row, Allowed(classes=("dog",))).outside.company
+
+
+def test_where_everything_else_is_allowed_there_is_no_outside():
+    bands = ("top_band", "bottom_band", "left", "centre", "right")
+    [row] = score(make_explanation(heatmap=np.ones((8, 8))), Allowed(regions=bands))
+    assert ("full_box", 1.0) == (row.status, row.box_area)
+
+
+def test_all_heat_on_allowed_ground_is_no_heat():
+    [row] = score(
+        make_explanation(
+            heatmap=np.eye(8)[::-1] * np.eye(8)[7], target_boxes=[Box("cat", 4.0, 4.0, 8.0, 8.0)]
+        ),
+        Allowed(regions=("top_band",)),
+    )
+    assert "zero_map" == row.status
+
+
+def test_locate_heat_equals_a_direct_loop():
+    rows = [
+        *score(make_explanation(methods=("gradcam", "hirescam"), other_boxes=[DOG])),
+        *score(make_explanation(target_rule="predicted")),
+        *score(make_explanation(target_boxes=[])),
+    ]
+    allowed = Allowed(regions=("frame",))
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        found = root | beam.Create(rows) | LocateHeat(allowed)
+        assert_that(found, equal_to([located(row, allowed) for row in rows]))

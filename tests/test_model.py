@@ -1,41 +1,18 @@
 """Finding the cut and the logits in models of many kinds, and saying what is wrong with the others."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from transforms.errors import ModelError
 from transforms.explain import load_engine
 from transforms.explain.settings import Preprocess
 
 from .builders import save_model
-
-# The cut of each family as `cam_libraries` measured it: layer, map size. Names that Keras counts up within
-# a process (`activation_17`) are not compared. A few families; the rest differ from these in depth only.
-FAMILIES = [
-    ("MobileNet", "conv_pw_13_relu", (7, 7)),
-    ("MobileNetV2", "out_relu", (7, 7)),
-    ("MobileNetV3Small", None, (7, 7)),
-    ("ResNet50V2", "post_relu", (7, 7)),
-    ("DenseNet121", "relu", (7, 7)),
-    ("EfficientNetB0", "top_activation", (7, 7)),
-    ("VGG16", "block5_conv3", (14, 14)),
-]
-
-
-@pytest.mark.parametrize(("family", "layer", "size"), FAMILIES)
-def test_the_cut_of_a_family_of_keras_applications(
-    tmp_path: Path, family: str, layer: str | None, size: tuple[int, int]
-) -> None:
-    model = getattr(keras.applications, family)(weights=None)
-    model.save(tmp_path / "m.keras")
-    engine = load_engine(str(tmp_path / "m.keras"), batch_size=1, preprocess=Preprocess(size=(224, 224)))
-
-    assert (size, "softmax", 1000) == (engine.map_size, engine.head, engine.classes)
-    if layer is not None:
-        assert layer == engine.target_layer
 
 
 def test_a_nested_backbone_is_explained_inside(tmp_path: Path) -> None:
@@ -107,13 +84,11 @@ def inputs_and_output(kind: str) -> keras.Model:
         table = keras.Input((5,))
         return keras.Model(table, layers.Dense(2)(table))
     if kind == "two inputs":
-        other = keras.Input((16, 16, 3))
-        return keras.Model([image, other], layers.Dense(2)(layers.Flatten()(image + other)))
+        left, right = keras.Input((16, 16, 3), name="left"), keras.Input((16, 16, 3), name="right")
+        return keras.Model([left, right], layers.Dense(2)(layers.Flatten()(left + right)))
     if kind == "two outputs":
         flat = layers.Flatten()(layers.Conv2D(2, 3)(image))
         return keras.Model(image, [layers.Dense(2, name="small")(flat), layers.Dense(3, name="large")(flat)])
-    if kind == "one logit":
-        return keras.Model(image, layers.Dense(1, activation="sigmoid")(layers.Flatten()(image)))
     if kind == "any size":
         any_size = keras.Input((None, None, 3))
         return keras.Model(
@@ -126,11 +101,21 @@ def inputs_and_output(kind: str) -> keras.Model:
     ("kind", "message"),
     [
         ("segmenter", "the model's output has shape (1, 16, 16, 2); a classifier's is (N, classes)"),
-        ("grey", "the model takes an input of shape (None, 16, 16, 1); one of (N, H, W, 3) is needed"),
-        ("tabular", "the model takes an input of shape (None, 5); one of (N, H, W, 3) is needed"),
-        ("two inputs", "the model takes 2 inputs; one image input of shape (N, H, W, 3) is needed"),
+        (
+            "grey",
+            "the model takes an input of shape (None, 16, 16, 1); "
+            "one of (N, H, W, 3) or (N, 3, H, W) is needed",
+        ),
+        (
+            "tabular",
+            "the model takes an input of shape (None, 5); one of (N, H, W, 3) or (N, 3, H, W) is needed",
+        ),
+        (
+            "two inputs",
+            "the model takes 2 inputs: left (None, 16, 16, 3), right (None, 16, 16, 3); "
+            "give each but the image a constant value under inputs",
+        ),
         ("two outputs", "the model has 2 outputs: small (1, 2), large (1, 3); set output to one of them"),
-        ("one logit", "the model has a single logit; scores of two classes or more are needed"),
         (
             "any size",
             "the model takes images of any size (None, None, None, 3); set preprocess.size: [height, width]",
@@ -170,3 +155,137 @@ def test_a_model_of_any_size_takes_the_size_it_is_told(tmp_path: Path) -> None:
     engine = load_engine(str(tmp_path / "m.keras"), batch_size=1, preprocess=Preprocess(size=(8, 12)))
 
     assert ((8, 12), (8, 12)) == (engine.input_size, engine.map_size)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_logit_is_two_classes(tmp_path: Path, activation: str | None) -> None:
+    """Class 1 has the logit, class 0 its negative; what speaks for one speaks against the other."""
+    path = save_model(tmp_path / "m.keras", classes=1, activation=activation)
+    engine = load_engine(str(path), ("hirescam",), batch_size=2)
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    found = engine(images, np.tile(np.int32([[0, 1, -1]]), (2, 1)))
+    score = keras.models.load_model(path, compile=False)(images.astype(np.float32)).numpy()[:, 0]
+    logit = score if activation is None else np.log(score / (1 - score))
+
+    assert ("binary", 2) == (engine.head, engine.classes)
+    np.testing.assert_allclose(found.logits, np.stack([-logit, logit], 1), rtol=1e-4)
+    np.testing.assert_array_equal(found.targets[:, 2], logit > 0)
+    probability = 1 / (1 + np.exp(-logit))
+    np.testing.assert_allclose(
+        engine.probabilities(found.logits), np.stack([1 - probability, probability], 1), rtol=1e-4
+    )
+    against, speaks_for = found.heatmaps["hirescam"][:, 0], found.heatmaps["hirescam"][:, 1]
+    assert against.any()
+    assert speaks_for.any()
+    assert not (against * speaks_for).any()
+
+
+def mean_of_boxes(outputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """What a detector's user may ask: the mean score of a class over all boxes, of shape (N, 3)."""
+    return tf.reduce_mean(outputs["boxes"], axis=1)
+
+
+def sharpness(outputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """One scalar an image."""
+    return tf.reduce_max(outputs["boxes"], axis=(1, 2))
+
+
+def integers(outputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    return tf.argmax(outputs["boxes"], axis=1)
+
+
+def failing(outputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    return outputs["scores"]
+
+
+def detector(path: Path) -> str:
+    """Four boxes with scores of three classes for each image, and a second output beside them."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(5, 3, strides=4, activation="relu", name="last")(image)
+    flat = keras.layers.Flatten()(x)
+    boxes = keras.layers.Reshape((4, 3))(keras.layers.Dense(12)(flat))
+    keras.Model(image, {"boxes": boxes, "other": keras.layers.Dense(2)(flat)}).save(path)
+    return str(path)
+
+
+def test_a_function_of_the_user_is_explained_instead_of_the_logits(tmp_path: Path) -> None:
+    path = detector(tmp_path / "m.keras")
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    scores = keras.models.load_model(path, compile=False)(images.astype(np.float32))["boxes"].numpy()
+    several = load_engine(path, ("hirescam",), batch_size=2, score="tests.test_model:mean_of_boxes")
+    single = load_engine(path, ("hirescam",), batch_size=2, score="tests.test_model:sharpness")
+
+    assert ("function", 3, 1) == (several.head, several.classes, single.classes)
+    found = several(images, np.int32([[0, 2], [1, -1]]))
+    np.testing.assert_allclose(found.logits, scores.mean(axis=1), rtol=1e-4)
+    assert found.heatmaps["hirescam"].any()
+    alone = single(images, np.int32([[0], [0]]))
+    np.testing.assert_allclose(alone.logits[:, 0], scores.max(axis=(1, 2)), rtol=1e-4)
+    assert alone.heatmaps["hirescam"].any()
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        ("tests.test_model", "'tests.test_model' names no function; module:function is needed"),
+        (
+            "tests.test_model:mean_of_boxs",
+            "module 'tests.test_model' has no function 'mean_of_boxs' (did you mean 'mean_of_boxes'?)",
+        ),
+        (
+            "tests.no_such_module:f",
+            "module 'tests.no_such_module' cannot be imported: ModuleNotFoundError: "
+            "No module named 'tests.no_such_module'; it must be installed, or its folder be on PYTHONPATH, "
+            "here and on every worker",
+        ),
+        (
+            "tests.test_model:integers",
+            "score returned int64 of shape (1, 3); a floating tensor of shape (N,) or (N, K) is needed",
+        ),
+        (
+            "tests.test_model:failing",
+            "score failed on the outputs boxes (1, 4, 3), other (1, 2): KeyError: 'scores'",
+        ),
+    ],
+)
+def test_functions_that_cannot_be_used_are_refused(tmp_path: Path, score: str, message: str) -> None:
+    path = detector(tmp_path / "m.keras")
+    with pytest.raises(ModelError) as caught:
+        load_engine(path, batch_size=1, score=score)
+
+    assert message == str(caught.value)
+
+
+def test_cam_is_made_of_the_weights_of_the_head(tiny_model: Path, flat_model: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    model = keras.models.load_model(tiny_model, compile=False)
+    kernel, _ = model.get_layer("scores").get_weights()
+    activations = keras.Model(model.inputs[0], model.get_layer("last").output)(images.astype(np.float32))
+    found = load_engine(str(tiny_model), ("cam",), batch_size=2)(images, np.int32([[0], [2]]))
+    expected = np.einsum("nhwk,kn->nhw", activations, kernel[:, [0, 2]])
+
+    np.testing.assert_allclose(found.heatmaps["cam"][:, 0], np.maximum(expected, 0), atol=1e-5)
+    with pytest.raises(ModelError) as caught:
+        load_engine(str(flat_model), ("cam",))
+    assert str(caught.value) == (
+        "method cam needs a head of global average pooling and linear layers; behind 'last' there is Reshape"
+    )
+
+
+def test_a_mixed_precision_model_gives_nearly_the_maps_of_float32(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    found = {}
+    for policy in ("float32", "mixed_bfloat16", "mixed_float16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            path = save_model(tmp_path / f"{policy}.keras", activation=None)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        engine = load_engine(str(path), ("hirescam",), batch_size=2)
+        found[policy] = engine(images, np.int32([[0], [1]])).heatmaps["hirescam"]
+
+    assert np.float32 == found["mixed_bfloat16"].dtype
+    largest = found["float32"].max()
+    np.testing.assert_allclose(found["mixed_bfloat16"], found["float32"], atol=0.05 * largest)
+    np.testing.assert_allclose(found["mixed_float16"], found["float32"], atol=0.01 * largest)

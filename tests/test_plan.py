@@ -73,6 +73,7 @@ def test_a_plan_says_all_that_is_known_before_the_run(folder: Path, tiny_model: 
         "input_size": [16, 16],
         "target_layer": "last",
         "map_size": [4, 4],
+        "layers": [{"name": "last", "map_size": [4, 4], "separates": True}],
         "logits_tensor": details["models"][0]["logits_tensor"],
         "head": "softmax",
         "classes": 3,
@@ -137,8 +138,43 @@ def test_verdicts_use_hirescam_where_it_is_computed(
 ) -> None:
     found = plan(folder, tiny_model, explain={"methods": methods})
 
-    assert expected == found.verdict_method
+    assert {"m": ("last", expected)} == found.judged
+    assert found.withheld is None
     assert [Group("m", m, "last", "model", None, None, None) for m in methods] == found.model_groups
+
+
+def test_of_several_layers_the_first_is_judged(folder: Path, tiny_model: Path) -> None:
+    found = plan(folder, tiny_model, settings={"target_layer": ["middle", "auto"]})
+
+    assert {"m": ("middle", "hirescam")} == found.judged
+    assert [
+        {"name": "middle", "map_size": [8, 8], "separates": True},
+        {"name": "last", "map_size": [4, 4], "separates": True},
+    ] == found.run.details["models"][0]["layers"]
+    assert [("middle", "gradcam"), ("middle", "hirescam"), ("last", "gradcam"), ("last", "hirescam")] == [
+        (group.target_layer, group.method) for group in found.model_groups
+    ]
+
+
+def test_negative_polarity_makes_no_verdicts(folder: Path, tiny_model: Path) -> None:
+    assert (
+        "no verdict: explain.polarity is negative, so the heat shows what speaks against a class"
+        == plan(folder, tiny_model, explain={"polarity": "negative"}).withheld
+    )
+
+
+def test_listed_classes_are_found_by_index_or_label(folder: Path, tiny_model: Path) -> None:
+    (folder / "labels.txt").write_text("cat\ndog\nwolf\n")
+    settings = {"labels": "labels.txt"}
+    (spec,) = plan(folder, tiny_model, settings=settings, explain={"classes": ["wolf", 0]}).specs
+
+    assert (2, 0) == spec.listed
+    assert "explain.classes: 'wolff' is no label of models[0] (m) (did you mean 'wolf'?)" == refusal(
+        ConfigError, folder, tiny_model, settings=settings, explain={"classes": ["wolff"]}
+    )
+    assert "explain.classes: 3 is no class of models[0] (m), which has the classes 0 to 2" == refusal(
+        ConfigError, folder, tiny_model, explain={"classes": [3]}
+    )
 
 
 def refusal(error: type[UsageError], *arguments: Any, **keywords: Any) -> str:

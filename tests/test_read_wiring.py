@@ -14,11 +14,18 @@ import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.errors import DataError
+from transforms.labels import Labelling
 from transforms.read import coco, tfrecord, voc
 from transforms.read.common import Source
 from transforms.read.settings import DataSettings
-from transforms.read.wiring import FindDuplicates, ReadExamples, first_records, list_shards
-from transforms.records import DeadLetter, Example, Shard
+from transforms.read.wiring import (
+    FindDuplicates,
+    LabelExamples,
+    ReadExamples,
+    first_records,
+    list_shards,
+)
+from transforms.records import Box, DeadLetter, Example, Shard, Slice
 
 from .builders import encode, make_example, make_image, write_coco
 
@@ -295,3 +302,17 @@ def test_of_duplicates_the_smallest_source_and_position_survives_in_any_order() 
         keys = [(example_id, s, n) for example_id in arrivals for s, n in places[1:]]
         assert_that(found["keys"], equal_to(keys), label="keys")
         assert_that(found["dead_letters"], equal_to(letters), label="letters")
+
+
+def test_a_labelling_names_each_class_once_with_or_without_a_box() -> None:
+    boxes = [Box("dog", 0, 0, 1, 1), Box("cat", 0, 0, 1, 1), Box("dog", 1, 1, 2, 2)]
+    examples = [
+        make_example(boxes=boxes, labels=["cow", "cat"], slices={"camera": "A"}, position=3),
+        make_example(example_id="b.png", boxes=[]),
+    ]
+    expected = [
+        Labelling("a.png", "set.json", 3, ["dog", "cat", "cow"], [Slice("camera", "A")]),
+        Labelling("b.png", "set.json", 0, [], []),
+    ]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        assert_that(pipeline | beam.Create(examples) | LabelExamples(), equal_to(expected))

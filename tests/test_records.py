@@ -7,20 +7,27 @@ from typing import Any
 import pytest
 from apache_beam import coders
 
+from transforms.labels import AssociatedPair, Association, Labelling
 from transforms.records import (
     Box,
+    Company,
     DeadLetter,
     Example,
     Explanation,
     Finding,
     Group,
+    Outside,
+    Scene,
     Score,
     Shard,
     Slice,
     Summary,
 )
 
-ELEMENTS = (Box, Slice, Shard, Example, DeadLetter, Explanation, Score, Group, Summary, Finding)
+ELEMENTS = (
+    *(Box, Slice, Shard, Example, DeadLetter, Explanation, Scene, Company, Outside, Score),
+    *(Group, Summary, Finding, Labelling, AssociatedPair, Association),
+)
 
 # Values that a lossy coder would change: text beyond ASCII, 64 bits, a fraction with no short binary form.
 VALUES = {str: "bärs 🐻", int: -(2**40) - 1, float: 0.1, bool: True, bytes: b"\x00\xff"}
@@ -100,7 +107,7 @@ def test_a_score_has_the_columns_of_its_table_and_then_its_place() -> None:
         "model example_id source method target_layer target_rule target_class target_name predicted_class "
         "predicted_name target_logit target_probability correct status box_count box_area energy_in_box "
         "density_share peak_in_box rank_accuracy energy_in_other_boxes energy_by_region swap_gap residual "
-        "cluster map_height map_width heatmap slices position shard"
+        "cluster map_height map_width heatmap slices position shard scene outside"
     )
 
     assert expected == " ".join(names_of(Score))

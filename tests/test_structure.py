@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from transforms import records
+from transforms import labels, records
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
-SHARED = ("records", "errors", "geometry", "regions", "settings", "progress")
+SHARED = ("records", "labels", "errors", "geometry", "regions", "settings", "progress")
+# Where the elements that travel are registered with Beam's coders.
+ELEMENTS = (("transforms", "records"), ("transforms", "labels"))
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py"))
 
 
@@ -30,7 +32,7 @@ def broken_rules(path: Path, source: str) -> Iterator[str]:
     """The rules that a file of `pipeline` or `transforms` breaks by its imports; `path` is relative."""
     parts = path.with_suffix("").parts
     room = parts[1] if parts[0] == "transforms" and len(parts) > 2 else None
-    wiring = parts[0] == "pipeline" or path.name == "wiring.py" or parts == ("transforms", "records")
+    wiring = parts[0] == "pipeline" or path.name == "wiring.py" or parts in ELEMENTS
     for name in imports_of(source):
         top, *rest = name.split(".")
         if top in ("tensorflow", "keras") and room != "explain":
@@ -68,7 +70,7 @@ def test_the_import_rules_can_be_broken(path: str, source: str) -> None:
 
 def test_records_have_fields_only() -> None:
     """Look-alikes that a worker decodes have the fields and nothing else."""
-    for name, record in vars(records).items():
+    for name, record in {**vars(records), **vars(labels)}.items():
         if dataclasses.is_dataclass(record):
             own = {key for key in vars(record) if not key.startswith("_")}
             assert own <= {field.name for field in dataclasses.fields(record)}, name

@@ -100,7 +100,8 @@ def test_a_summary_by_hand():
     assert wilson_interval(1, 2) == (summary.peak_in_box_lower, summary.peak_in_box_upper)
     assert [0.1] * len(REGIONS) == pytest.approx(summary.energy_by_region)
     assert {64: 1, 192: 1} == {b: n for b, n in enumerate(summary.density_share_histogram) if n}
-    assert (None, None) == (summary.swap_gap_histogram, summary.atlas)
+    maps = summary.atlas, summary.atlas_area, summary.box_atlas, summary.distance_heat
+    assert (None, *[None] * 4) == (summary.swap_gap_histogram, *maps)
 
 
 def test_a_group_without_measured_images_has_counts_and_no_measures():

@@ -35,3 +35,12 @@ def test_an_example_without_names_keeps_one_target_without_a_class() -> None:
 def test_a_name_means_each_of_its_classes() -> None:
     assert [False, True, True] == [CLASSES.means("dog", index) for index in (3, 5, 6)]
     assert not CLASSES.means("ufo", 3)
+
+
+def test_listed_classes_are_targets_of_every_example_that_has_one() -> None:
+    assert [
+        Target("annotated", "cat", 3),
+        Target("listed", None, 7),
+        Target("listed", None, 3),
+    ] == plan_targets(["cat"], CLASSES, ("annotated",), (7, 3))
+    assert [] == plan_targets(["ufo"], CLASSES, ("annotated",), (7,))

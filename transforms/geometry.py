@@ -34,15 +34,25 @@ class View:
 
     def to_view(self, xmin: float, ymin: float, xmax: float, ymax: float) -> Rectangle:
         """Maps a rectangle in image pixels to view pixels, without clipping."""
-        sx0, sy0, sx1, sy1 = self.source
-        cx0, cy0, cx1, cy1 = self.content
-        scale_x, scale_y = (cx1 - cx0) / (sx1 - sx0), (cy1 - cy0) / (sy1 - sy0)
-        return (
-            (xmin - sx0) * scale_x + cx0,
-            (ymin - sy0) * scale_y + cy0,
-            (xmax - sx0) * scale_x + cx0,
-            (ymax - sy0) * scale_y + cy0,
-        )
+        return _moved((xmin, ymin, xmax, ymax), self.source, self.content)
+
+    @property
+    def in_image(self) -> Rectangle:
+        """The whole view in image pixels; with padding it reaches beyond the image."""
+        return _moved((0.0, 0.0, float(self.width), float(self.height)), self.content, self.source)
+
+
+def _moved(rectangle: Rectangle, old: Rectangle, new: Rectangle) -> Rectangle:
+    """A rectangle that stands to `new` as it stood to `old`."""
+    xmin, ymin, xmax, ymax = rectangle
+    left, top, right, bottom = old
+    scale_x, scale_y = (new[2] - new[0]) / (right - left), (new[3] - new[1]) / (bottom - top)
+    return (
+        (xmin - left) * scale_x + new[0],
+        (ymin - top) * scale_y + new[1],
+        (xmax - left) * scale_x + new[0],
+        (ymax - top) * scale_y + new[1],
+    )
 
 
 def plan_view(

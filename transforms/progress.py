@@ -8,12 +8,13 @@ import threading
 
 
 class Progress:
-    """Images explained and shards read by this process. Thread-safe."""
+    """Images explained, shards read and channels tried by this process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.images = 0
         self.shards = 0
+        self.channels = 0
 
     def add_images(self, count: int) -> None:
         """Counts images that were explained or turned out to be dead letters."""
@@ -25,10 +26,15 @@ class Progress:
         with self._lock:
             self.shards += 1
 
+    def add_channels(self, count: int) -> None:
+        """Counts channels that Score-CAM or Ablation-CAM tried in a forward pass."""
+        with self._lock:
+            self.channels += count
+
     def reset(self) -> None:
         """Starts from zero, for the next run in this process."""
         with self._lock:
-            self.images = self.shards = 0
+            self.images = self.shards = self.channels = 0
 
 
 PROGRESS = Progress()

@@ -142,12 +142,52 @@ class Explanation:
 
 
 @dataclasses.dataclass(frozen=True)
+class Scene:
+    """What a heatmap is measured against, in view pixels; boxes are not clipped. As in `Explanation`."""
+
+    view_width: int
+    view_height: int
+    content: List[float]
+    target_boxes: List[Box]
+    other_boxes: List[Box]
+
+
+@dataclasses.dataclass(frozen=True)
+class Company:
+    """Another annotated class in the picture: the share of the heat and of the content in its boxes."""
+
+    name: str
+    heat: float
+    area: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Outside:
+    """Where the heat of one score lies outside its boxes: `transforms.measure.outside.OutsideHeat` as bytes.
+
+    Float64 little-endian, row-major; `box_heat` and `box_area` are empty where there are several boxes.
+    """
+
+    picture_heat: bytes
+    picture_area: bytes
+    box_heat: bytes
+    box_area: bytes
+    distance_heat: bytes
+    distance_area: bytes
+    company: List[Company]
+
+
+@dataclasses.dataclass(frozen=True)
 class Score:
     """One row of the table `scores`: one example, model, target, layer and method.
 
     `status` is `ok`, `zero_map`, `not_finite`, `no_box` or `full_box`; where it is not `ok` the
     measures (`energy_in_box` to `energy_by_region`) are None, never 0 and never 1. The columns are
-    described in `docs/metrics.md`. `position` and `shard` do not reach the table.
+    described in `docs/metrics.md`. `position`, `shard`, `scene` and `outside` do not reach the table.
+
+    Attributes:
+        scene: for scores that are summarised and have status `ok`.
+        outside: None until `LocateHeat` has found it in the scene; too large to travel with every row.
     """
 
     model: str
@@ -181,6 +221,8 @@ class Score:
     slices: List[Slice]
     position: int
     shard: str
+    scene: Optional[Scene]
+    outside: Optional[Outside]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,6 +281,11 @@ class Summary:
     density_share_histogram: List[int]
     swap_gap_histogram: Optional[List[int]]
     atlas: Optional[List[float]]
+    atlas_area: Optional[List[float]]
+    box_atlas: Optional[List[float]]
+    box_atlas_area: Optional[List[float]]
+    distance_heat: Optional[List[float]]
+    distance_area: Optional[List[float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,5 +325,8 @@ class Finding:
     message: str
 
 
-for element in (Box, Slice, Shard, Example, DeadLetter, Explanation, Score, Group, Summary, Finding):
+for element in (
+    *(Box, Slice, Shard, Example, DeadLetter, Explanation, Scene, Company, Outside, Score),
+    *(Group, Summary, Finding),
+):
     coders.registry.register_row(element)

@@ -1,6 +1,8 @@
 """Regions of a view: clipping, unions of boxes, and the named parts of a picture."""
 
+import typing
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +10,9 @@ from numpy.typing import NDArray
 from transforms.geometry import Floats, Rectangle
 
 # The picture cut at a quarter and three quarters of both sides, row by row; the nine parts are
-# disjoint and cover it, so their energies sum to 1. The frame overlaps them: the outer eighth all round.
-GRID_REGIONS = (
+# disjoint and cover it, so their energies sum to 1. The others overlap them: the frame is the outer
+# eighth all round, a band the outer quarter along one whole side.
+Region = Literal[
     "top_left",
     "top",
     "top_right",
@@ -19,10 +22,48 @@ GRID_REGIONS = (
     "bottom_left",
     "bottom",
     "bottom_right",
-)
-REGIONS = (*GRID_REGIONS, "frame")
+    "frame",
+    "top_band",
+    "bottom_band",
+    "left_band",
+    "right_band",
+]
+ALL_REGIONS: tuple[str, ...] = typing.get_args(Region)
+GRID_REGIONS = ALL_REGIONS[:9]
+REGIONS = ALL_REGIONS[:10]
 GRID_EDGES = np.array([0.0, 0.25, 0.75, 1.0])
 FRAME_DEPTH = 0.125
+
+# The atlases, cells a side: one of the picture; one of the surroundings of a box, out to three times
+# its width and height from its centre, in which the box is the middle 4 x 4 cells.
+ATLAS_CELLS = 16
+BOX_ATLAS_CELLS = 24
+BOX_ATLAS_REACH = 3.0
+# Where the distance profile is cut, in cells of the heatmap from the nearest box; its last bin is open.
+DISTANCES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+
+
+def region_rectangles(region: str) -> list[Rectangle]:
+    """The rectangles that a region is made of, disjoint, in shares of the picture.
+
+    Args:
+        region: one of `ALL_REGIONS`.
+    """
+    low, high = 0.25, 0.75
+    if region == "frame":
+        near, far = FRAME_DEPTH, 1 - FRAME_DEPTH
+        return [(0, 0, 1, near), (0, far, 1, 1), (0, near, near, far), (far, near, 1, far)]
+    bands: dict[str, Rectangle] = {
+        "top_band": (0, 0, 1, low),
+        "bottom_band": (0, high, 1, 1),
+        "left_band": (0, 0, low, 1),
+        "right_band": (high, 0, 1, 1),
+    }
+    if region in bands:
+        return [bands[region]]
+    row, column = divmod(GRID_REGIONS.index(region), 3)
+    edges = GRID_EDGES.tolist()
+    return [(edges[column], edges[row], edges[column + 1], edges[row + 1])]
 
 
 def clip(box: Rectangle, bounds: Rectangle) -> Rectangle | None:

@@ -7,7 +7,8 @@ reading a config or printing a help text does not.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transforms.explain.engine import Engine, Explanations, load_engine
+    from transforms.explain.engine import Engine, Explanations
+    from transforms.explain.load import load_engine
 
 __all__ = ["Engine", "Explanations", "load_engine"]
 
@@ -15,6 +16,6 @@ __all__ = ["Engine", "Explanations", "load_engine"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from transforms.explain import engine
+    from transforms.explain import engine, load
 
-    return getattr(engine, name)
+    return load.load_engine if name == "load_engine" else getattr(engine, name)

@@ -7,26 +7,28 @@ batch normalisation into the convolutions.
 """
 
 import dataclasses
+import functools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from transforms.errors import ModelError, UnknownClassError
-from transforms.explain import model as models
-from transforms.explain.loading import Classifier, load_classifier
-from transforms.explain.methods import METHODS
-from transforms.explain.settings import Preprocess
-from transforms.explain.targets import FIRST_GROUP, NO_TARGET, PREDICTED, RUNNER_UP
+from transforms.errors import ModelError
+from transforms.explain.devices import compiled
+from transforms.explain.guided import guided_gradients
+from transforms.explain.loading import Classifier
+from transforms.explain.methods import METHODS, guided_backprop, guided_gradcam
+from transforms.explain.model import Anatomy, list_candidates
+from transforms.explain.perturb import Perturbation
+from transforms.explain.program import Program, Request, map_of, resolve
+from transforms.explain.settings import PERTURBATION_METHODS
+from transforms.explain.targets import FIRST_GROUP, NO_TARGET
 
 # Target columns that one traced graph takes; more targets for an image mean another pass.
 _MAX_COLUMNS = 8
-# Above this, folding the weights into the graph costs more time than the folded graph saves.
-_MAX_FROZEN_BYTES = 256 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +38,21 @@ class Explanations:
     Attributes:
         targets: int32 of shape (N, T): the class index that each target resolved to, NO_TARGET where
             there was none.
-        heatmaps: for each method float32 of shape (N, T, h, w): ReLU'd, raw, on the cut's own grid;
-            all zero where there was no target.
+        layers: for each layer and method float32 of shape (N, T, h, w): ReLU'd, raw, on the layer's own
+            grid; all zero where there was no target.
         logits: float32 of shape (N, K).
+        out_of_memory: rows of images that did not fit into memory even alone; their values are all zero.
     """
 
     targets: NDArray[np.int32]
-    heatmaps: dict[str, NDArray[np.float32]]
+    layers: dict[str, dict[str, NDArray[np.float32]]]
     logits: NDArray[np.float32]
+    out_of_memory: tuple[int, ...] = ()
+
+    @property
+    def heatmaps(self) -> dict[str, NDArray[np.float32]]:
+        """The heatmaps of the first layer, by method."""
+        return next(iter(self.layers.values()))
 
 
 class Engine:
@@ -51,42 +60,53 @@ class Engine:
 
     Attributes:
         methods: the CAM methods, in the order they were asked for.
-        batch_size: images in one pass; any number may be given, the tail is padded.
+        batch_size: images in one pass; any number may be given, the tail is padded. Halved where a batch
+            does not fit into memory.
         input_size: height and width in pixels of the images it takes.
-        map_size: height and width of the heatmaps.
         classes: number of classes K.
-        target_layer: the layer that is explained.
+        map_sizes: name of each explained layer -> height and width of its heatmaps.
+        separates: name of each explained layer -> whether the image reaches the logits through it only.
+        behind: name of each explained layer -> operations with weights between it and the logits.
+        target_layer: the first layer that is explained.
+        map_size: height and width of its heatmaps.
         logits_tensor: name of the logits in the traced graph.
-        head: `softmax`, `sigmoid` or `linear`: the activation found after the logits.
+        head: `softmax`, `sigmoid` or `linear`: the activation found after the logits; `binary` for one logit,
+            read as two classes; `function` for a user's own scores.
         candidates: layer name -> (h, w, C) of every layer that could be explained instead.
     """
 
     def __init__(
         self,
         classifier: Classifier,
+        request: Request,
         *,
         methods: Sequence[str],
-        target_layer: str,
         batch_size: int,
-        preprocess: Preprocess,
-        groups: Sequence[Sequence[int]],
-        output: str | int | None = None,
+        channel_budget: int = 256,
     ) -> None:
-        self._classifier = classifier
-        self._preprocess = preprocess
-        self._groups = [list(group) for group in groups]
-        self._requested_layer = target_layer
-        self._output = output
-        self._functions: dict[int, Any] = {}
-        self._lock = threading.Lock()
+        self._program = Program(classifier, request)
+        self._channel_budget = channel_budget
+        self._functions: dict[tuple[int, int], Any] = {}
+        self._lock = threading.RLock()
+        self._seen_gradients = False
         self.methods = tuple(methods)
         self.batch_size = batch_size
-        self.input_size = models.input_size(classifier, preprocess.size)
+        self.input_size = self._program.image_input.size
         anatomy = self._trace(columns=1)
-        self.map_size: tuple[int, int] = tuple(anatomy.cut.shape[1:3])
+        for cut in anatomy.cuts:
+            if "cam" in methods and cut.not_cam is not None:
+                raise ModelError(
+                    "method cam needs a head of global average pooling and linear layers; "
+                    f"behind {cut.name!r} there is {cut.not_cam}"
+                )
+        self.map_sizes = {cut.name: cut.map_size for cut in anatomy.cuts}
+        if len(self.map_sizes) != len(anatomy.cuts):
+            raise ModelError(f"target_layer names a layer twice: {', '.join(c.name for c in anatomy.cuts)}")
+        self.separates = {cut.name: cut.separates for cut in anatomy.cuts}
+        self.behind = {cut.name: cut.behind for cut in anatomy.cuts}
+        self.target_layer, self.map_size = next(iter(self.map_sizes.items()))
         self.classes = int(anatomy.logits.shape[1])
-        self.target_layer = anatomy.target_layer
-        self.logits_tensor: str = anatomy.logits.name
+        self.logits_tensor = anatomy.logits_tensor
         self.head = anatomy.head
         self.candidates = anatomy.candidates
 
@@ -100,21 +120,58 @@ class Engine:
 
         Raises:
             ValueError: a shape, a type or a target is not of that kind.
+            ModelError: the gradient of the logits is zero everywhere.
         """
         images, targets = self._checked(images, targets)
         count, columns = targets.shape
-        resolved = np.full((count, columns), NO_TARGET, np.int32)
-        heatmaps = {m: np.zeros((count, columns, *self.map_size), np.float32) for m in self.methods}
-        logits = np.zeros((count, self.classes), np.float32)
-        for first in range(0, count, self.batch_size):
-            rows = slice(first, first + self.batch_size)
-            for left in range(0, max(columns, 1), _MAX_COLUMNS):
-                part = targets[rows, left : left + _MAX_COLUMNS]
-                block = (rows, slice(left, left + part.shape[1]))
-                resolved[block], logits[rows], maps = self._explain(images[rows], part)
-                for method, values in zip(self.methods, maps, strict=True):
-                    heatmaps[method][block] = values
-        return Explanations(resolved, heatmaps, logits)
+        found = Explanations(
+            np.full((count, columns), NO_TARGET, np.int32),
+            {
+                layer: {method: np.zeros((count, columns, *size), np.float32) for method in self.methods}
+                for layer, size in self.map_sizes.items()
+            },
+            np.zeros((count, self.classes), np.float32),
+        )
+        too_large = []
+        first = 0
+        while first < count:
+            batch = self.batch_size
+            try:
+                self._fill(found, images, targets, slice(first, first + batch))
+            except tf.errors.ResourceExhaustedError:
+                if not self._halve(batch):
+                    too_large.append(first)
+                    first += 1
+            else:
+                first += batch
+        return dataclasses.replace(found, out_of_memory=tuple(too_large))
+
+    def pixels(self, images: NDArray[np.uint8], targets: NDArray[np.int32]) -> dict[str, NDArray[np.float32]]:
+        """Guided backpropagation and Guided Grad-CAM, for overlays: one image at a time.
+
+        Args:
+            images: as for a call.
+            targets: as for a call.
+
+        Returns:
+            `guided_backprop` and `guided_gradcam`, float32 of shape (N, T, H, W), 0 and above.
+
+        Raises:
+            ModelError: the model has no ReLU.
+        """
+        found = self(images, targets)
+        gradcam = METHODS["gradcam"]
+        shape = (*found.targets.shape, *self.input_size)
+        maps = {"guided_backprop": np.zeros(shape, np.float32), "guided_gradcam": np.zeros(shape, np.float32)}
+        for row, column in np.ndindex(found.targets.shape):
+            image, target = tf.constant(images[row : row + 1]), tf.constant(found.targets[row, column][None])
+            gradients = self._guided(image, target)
+            activations, slopes = self._at_the_cut(image, target)
+            heatmap = tf.nn.relu(gradcam(activations, slopes))[..., None]
+            upsampled = tf.image.resize(heatmap, self.input_size, method="bilinear")[..., 0]
+            maps["guided_backprop"][row, column] = guided_backprop(gradients)[0].numpy()
+            maps["guided_gradcam"][row, column] = guided_gradcam(gradients, upsampled)[0].numpy()
+        return maps
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """The probabilities that the head makes of the logits, same shape.
@@ -122,71 +179,142 @@ class Engine:
         A head without activation is read as softmax, which is how its training loss reads it.
         """
         values = logits.astype(np.float64)
-        if self.head == "sigmoid":
+        if self.head in ("sigmoid", "binary"):
             return np.asarray(0.5 * (1 + np.tanh(values / 2)))
         exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
-    def _explain(self, images: NDArray[np.uint8], targets: NDArray[np.int32]) -> tuple[Any, Any, list[Any]]:
-        """One pass: up to `batch_size` images and `_MAX_COLUMNS` targets, padded to a traced shape."""
+    def _fill(
+        self, found: Explanations, images: NDArray[np.uint8], targets: NDArray[np.int32], rows: slice
+    ) -> None:
+        """Explains the images of some rows, as many as one pass takes."""
+        for left in range(0, max(targets.shape[1], 1), _MAX_COLUMNS):
+            part = targets[rows, left : left + _MAX_COLUMNS]
+            block = (rows, slice(left, left + part.shape[1]))
+            found.targets[block], found.logits[rows], maps = self._explain(images[rows], part, rows)
+            for layer, values in maps.items():
+                for method, heatmaps in values.items():
+                    found.layers[layer][method][block] = heatmaps
+        perturbed = [method for method in self.methods if method in PERTURBATION_METHODS]
+        asked = (found.targets != NO_TARGET).any(axis=1) if perturbed else np.zeros(len(images), bool)
+        for row in rows.start + np.flatnonzero(asked[rows]):
+            for layer, alone in self._perturbation.explain(images[row], found.targets[row]).items():
+                for method in perturbed:
+                    found.layers[layer][method][row] = alone[method]
+
+    def _explain(
+        self, images: NDArray[np.uint8], targets: NDArray[np.int32], rows: slice
+    ) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
+        """One pass: up to a batch of images and `_MAX_COLUMNS` targets, padded to a traced shape."""
         count, wanted = targets.shape
+        batch = rows.stop - rows.start
         columns = 1 << max(0, wanted - 1).bit_length()
-        padded = np.full((self.batch_size, columns), NO_TARGET, np.int32)
+        padded = np.full((batch, columns), NO_TARGET, np.int32)
         padded[:count, :wanted] = targets
-        if count < self.batch_size:
-            full = np.zeros((self.batch_size, *images.shape[1:]), np.uint8)
+        if count < batch:
+            full = np.zeros((batch, *images.shape[1:]), np.uint8)
             full[:count] = images
             images = full
-        outputs = self._function(columns)(tf.constant(images), tf.constant(padded))
-        resolved, logits, *maps = (output.numpy()[:count] for output in outputs)
-        return resolved[:, :wanted], logits, [values[:, :wanted] for values in maps]
+        outputs = self._function(columns, batch)(tf.constant(images), tf.constant(padded))
+        resolved, logits, *flat = (output.numpy()[:count] for output in outputs)
+        if not self._seen_gradients and flat and (resolved != NO_TARGET).any():
+            self._expect_gradients(any(values.any() for values in flat))
+        values = iter(flat)
+        maps = {
+            layer: {method: next(values)[:, :wanted] for method in self._cheap} for layer in self.map_sizes
+        }
+        return resolved[:, :wanted], logits, maps
 
-    def _function(self, columns: int) -> Any:
+    @property
+    def _cheap(self) -> list[str]:
+        """The methods that come out of one forward and one backward pass, all of them together."""
+        return [method for method in self.methods if method in METHODS]
+
+    def _function(self, columns: int, batch: int) -> Any:
         with self._lock:
-            if columns not in self._functions:
-                self._trace(columns)
-            return self._functions[columns]
+            if (columns, batch) not in self._functions:
+                self._trace(columns, batch)
+            return self._functions[columns, batch]
 
-    def _trace(self, columns: int) -> models.Anatomy:
+    def _halve(self, batch: int) -> bool:
+        """Halves the batch size after one that did not fit; False where it was 1 already."""
+        with self._lock:
+            if batch == 1:
+                return False
+            if self.batch_size == batch:  # else another thread has halved it meanwhile
+                self.batch_size = batch // 2
+                self._functions.clear()
+            return True
+
+    def _trace(self, columns: int, batch: int | None = None) -> Anatomy:
         """Traces, differentiates and freezes the graph for that many target columns."""
-        found: list[models.Anatomy] = []
+        found: list[Anatomy] = []
+        batch = batch or self.batch_size
 
         def explain(images: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
-            anatomy = models.dissect(
-                self._classifier,
-                _normalised(images, self._preprocess),
-                self._requested_layer,
-                self._output,
-            )
+            anatomy = self._program.dissect(self._program.normalised(images))
             found.append(anatomy)
-            self._check_groups(int(anatomy.logits.shape[1]))
-            logits, cut = tf.cast(anatomy.logits, tf.float32), anatomy.cut
-            resolved = _resolve(targets, logits, self._groups)
-            maps: dict[str, list[tf.Tensor]] = {method: [] for method in self.methods}
+            resolved = resolve(targets, anatomy.logits, self._program.request.groups)
+            activations = [map_of(cut.tensor, cut) for cut in anatomy.cuts]
+            maps: list[list[tf.Tensor]] = [[] for _ in anatomy.cuts for _ in self._cheap]
             for column in range(columns):
-                wanted = tf.one_hot(resolved[:, column], logits.shape[1])
-                gradients = tf.gradients(logits, cut, grad_ys=wanted)[0]
-                if gradients is None:
-                    raise ModelError(f"the logits do not depend on target_layer {anatomy.target_layer!r}")
-                for method in self.methods:
-                    signed = METHODS[method](tf.cast(cut, tf.float32), tf.cast(gradients, tf.float32))
-                    maps[method].append(tf.nn.relu(signed))
-            return [resolved, logits, *(tf.stack(maps[method], axis=1) for method in self.methods)]
+                gradients = self._program.gradients(anatomy, resolved[:, column])
+                signed = (
+                    METHODS[method](a, g)
+                    for a, g in zip(activations, gradients, strict=True)
+                    for method in self._cheap
+                )
+                for collected, values in zip(maps, signed, strict=True):
+                    collected.append(tf.nn.relu(values))
+            return [resolved, anatomy.logits, *(tf.stack(collected, axis=1) for collected in maps)]
 
-        height, width = self.input_size
-        concrete = tf.function(explain, autograph=False).get_concrete_function(
-            tf.TensorSpec((self.batch_size, height, width, 3), tf.uint8),
-            tf.TensorSpec((self.batch_size, columns), tf.int32),
+        self._functions[columns, batch] = self._compiled(
+            explain, batch, tf.TensorSpec((batch, columns), tf.int32)
         )
-        if self._classifier.weight_bytes <= _MAX_FROZEN_BYTES:
-            concrete = convert_variables_to_constants_v2(concrete)
-        self._functions[columns] = concrete
         return found[0]
 
-    def _check_groups(self, classes: int) -> None:
-        for index in (index for group in self._groups for index in group):
-            if not 0 <= index < classes:
-                raise UnknownClassError(index, classes)
+    def _compiled(self, function: Callable[..., Any], batch: int, *specs: tf.TensorSpec) -> Any:
+        images = tf.TensorSpec((batch, *self.input_size, 3), tf.uint8)
+        return compiled(function, [images, *specs], self._program.classifier.weight_bytes)
+
+    def _expect_gradients(self, seen: bool) -> None:
+        """Tells a model whose gradient is zero everywhere from a first batch that happens to have no heat.
+
+        Raises:
+            ModelError: the gradients of random images for random classes are zero everywhere too.
+        """
+        if not seen:
+            random = np.random.default_rng(0)
+            largest = 0.0
+            for _ in range(8):
+                image = tf.constant(random.integers(0, 256, (1, *self.input_size, 3), np.uint8))
+                target = tf.constant(random.integers(0, self.classes, 1, np.int32))
+                largest = max(largest, float(tf.reduce_max(tf.abs(self._at_the_cut(image, target)[1]))))
+            if largest == 0.0:
+                raise ModelError(
+                    f"the gradient of the logits with respect to target_layer {self.target_layer!r} is zero "
+                    f"everywhere; candidates: {list_candidates(self.candidates)}"
+                )
+        self._seen_gradients = True
+
+    @functools.cached_property
+    def _at_the_cut(self) -> Any:
+        """Activations and gradients at the first layer, for one image and one target."""
+
+        def look(images: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
+            anatomy = self._program.dissect(self._program.normalised(images))
+            gradients = self._program.gradients(anatomy, targets)
+            return [map_of(anatomy.cuts[0].tensor, anatomy.cuts[0]), gradients[0]]
+
+        return self._compiled(look, 1, tf.TensorSpec((1,), tf.int32))
+
+    @functools.cached_property
+    def _guided(self) -> Any:
+        return guided_gradients(self._program, 1)
+
+    @functools.cached_property
+    def _perturbation(self) -> Perturbation:
+        return Perturbation(self._program, self.methods, self.batch_size, self._channel_budget)
 
     def _checked(self, images: Any, targets: Any) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         images, targets = np.asarray(images), np.asarray(targets)
@@ -201,95 +329,14 @@ class Engine:
                 f"targets are {targets.dtype} of shape {targets.shape}; "
                 f"int32 of shape ({len(images)}, T) is needed"
             )
-        last_group = FIRST_GROUP - len(self._groups) + 1
+        groups = len(self._program.request.groups)
         valid = ((targets >= NO_TARGET) & (targets < self.classes)) | (
-            (targets <= FIRST_GROUP) & (targets >= last_group)
+            (targets <= FIRST_GROUP) & (targets >= FIRST_GROUP - groups + 1)
         )
         if not valid.all():
             raise ValueError(
                 f"target {targets[~valid][0]} is neither a class in 0..{self.classes - 1}, "
                 "nor -1 (predicted), -2 (runner-up) or -3 (none), "
-                f"nor one of {len(self._groups)} groups from -10 down"
+                f"nor one of {groups} groups from -10 down"
             )
         return images, targets.astype(np.int32)
-
-
-def load_engine(
-    path: str,
-    methods: Sequence[str] = ("gradcam",),
-    target_layer: str = "auto",
-    batch_size: int = 32,
-    precision: str = "float32",
-    preprocess: Preprocess | Mapping[str, Any] | None = None,
-    groups: Sequence[Sequence[int]] = (),
-    output: str | int | None = None,
-) -> Engine:
-    """Loads a classifier and compiles its explanation.
-
-    Args:
-        path: a `.keras` or `.h5` file, or a SavedModel folder.
-        methods: names from `transforms.explain.methods.METHODS`.
-        target_layer: `auto` finds the last feature map before the head; or the name of a Keras layer.
-        batch_size: images in one pass.
-        precision: `float32`, or `bfloat16` to let oneDNN compute in bfloat16. The switch is global to the
-            process: use one precision in one process.
-        preprocess: what happens between uint8 RGB pixels and the model, or the same as a config says it,
-            such as `{"scale": [-1, 1]}`; None feeds float32 0..255.
-        groups: groups of class indexes that targets of -10 and below refer to.
-        output: name or index of the output that holds the scores; needed where there are several.
-
-    Raises:
-        ModelError: the file is missing or no classifier, or a method, layer or class is unknown.
-        pydantic.ValidationError: `preprocess` is a mapping with an unknown key or a wrong value.
-    """
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        raise ModelError(f"method {unknown[0]!r} is unknown; methods: {', '.join(METHODS)}")
-    tf.config.optimizer.set_experimental_options(
-        {"auto_mixed_precision_onednn_bfloat16": precision == "bfloat16"}
-    )
-    return Engine(
-        load_classifier(path),
-        methods=methods,
-        target_layer=target_layer,
-        batch_size=batch_size,
-        preprocess=Preprocess.model_validate(preprocess or {}),
-        groups=groups,
-        output=output,
-    )
-
-
-def devices() -> list[str]:
-    """What TensorFlow can compute on, such as `CPU` and `GPU:0`."""
-    return [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
-
-
-def _normalised(images: tf.Tensor, preprocess: Preprocess) -> tf.Tensor:
-    """Channels, scale, mean and std, in that order; uint8 in, float32 out."""
-    values = tf.cast(images, tf.float32)
-    if preprocess.channels == "bgr":
-        values = values[..., ::-1]
-    if preprocess.scale is not None:
-        low, high = preprocess.scale
-        values = values * ((high - low) / 255.0) + low
-    if preprocess.mean is not None:
-        values -= preprocess.mean
-    if preprocess.std is not None:
-        values /= preprocess.std
-    return values
-
-
-def _resolve(targets: tf.Tensor, logits: tf.Tensor, groups: Sequence[Sequence[int]]) -> tf.Tensor:
-    """Turns predicted, runner-up and group targets into class indexes; shape (N, T)."""
-    top = tf.math.top_k(logits, k=min(2, logits.shape[1])).indices
-    resolved = tf.where(targets == PREDICTED, top[:, :1], targets)
-    resolved = tf.where(targets == RUNNER_UP, top[:, -1:], resolved)
-    if groups:
-        members = np.full((len(groups), logits.shape[1]), -np.inf, np.float32)
-        for row, group in enumerate(groups):
-            members[row, group] = 0.0
-        group = tf.maximum(FIRST_GROUP - targets, 0)
-        inside = tf.gather(tf.constant(members), group) + logits[:, None, :]
-        best = tf.argmax(inside, axis=-1, output_type=tf.int32)
-        resolved = tf.where(targets <= FIRST_GROUP, best, resolved)
-    return resolved

@@ -5,6 +5,7 @@ One bad image costs one dead letter; its neighbours in the batch go on.
 
 import dataclasses
 import functools
+import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from transforms.errors import RecordError
 from transforms.explain.decode import decode, show
-from transforms.explain.engine import Engine, Explanations, load_engine
+from transforms.explain.engine import Engine, Explanations
+from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
 from transforms.geometry import View, plan_view
@@ -33,12 +35,14 @@ class ModelSpec:
         sha256: content hash of the model file.
         labels: name of each class, or empty where the index is the name.
         class_map: annotated name -> class indexes.
+        listed: classes that are explained on every image besides.
     """
 
     settings: ModelSettings
     sha256: str
     labels: Sequence[str]
     class_map: ClassMap
+    listed: tuple[int, ...] = ()
 
     def class_name(self, index: int) -> str:
         """The label of a class, or its index as text."""
@@ -55,44 +59,40 @@ class Pictured:
     views: dict[_ViewKey, tuple[View, NDArray[np.uint8]]]
 
 
-@functools.lru_cache(maxsize=16)
-def shared_engine(
-    path: str,
-    sha256: str,
-    explain: ExplainSettings,
-    target_layer: str,
-    preprocess: Preprocess,
-    groups: tuple[tuple[int, ...], ...],
-    output: str | int | None,
-) -> Engine:
-    """One engine a process for the same file and settings; `sha256` tells changed files apart."""
-    return load_engine(
-        path,
-        methods=explain.methods,
-        target_layer=target_layer,
-        batch_size=explain.batch_size,
-        precision=explain.precision,
-        preprocess=preprocess,
-        groups=groups,
-        output=output,
-    )
-
-
 def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
     """The engine of a model, loaded once in this process.
 
     Raises:
         ModelError: the file, its layer or its head does not fit.
     """
-    settings = spec.settings
-    return shared_engine(
+    # As text, which can be a key of the cache; of what no engine depends on, engines are shared.
+    model = spec.settings.model_dump_json(exclude={"name", "labels"})
+    how = explain.model_dump_json(exclude={"targets", "classes"})
+    return _shared_engine(spec.sha256, model, how, tuple(spec.class_map.groups))
+
+
+@functools.lru_cache(maxsize=16)
+def _shared_engine(sha256: str, model: str, how: str, groups: tuple[tuple[int, ...], ...]) -> Engine:
+    """One engine a process for the same file and settings; `sha256` tells changed files apart."""
+    del sha256
+    settings = ModelSettings.model_validate({"name": "shared", **json.loads(model)})
+    explain = ExplainSettings.model_validate_json(how)
+    return load_engine(
         settings.path,
-        spec.sha256,
-        explain,
-        settings.target_layer,
-        settings.preprocess,
-        tuple(spec.class_map.groups),
-        settings.output,
+        methods=explain.methods,
+        target_layer=settings.target_layer,
+        batch_size=explain.batch_size,
+        precision=explain.precision,
+        preprocess=settings.preprocess,
+        groups=groups,
+        output=settings.output,
+        score=settings.score,
+        inputs=settings.inputs,
+        token_grid=settings.token_grid,
+        custom_objects=settings.custom_objects,
+        safe_mode=settings.safe_mode,
+        polarity=explain.polarity,
+        channel_budget=explain.channel_budget,
     )
 
 
@@ -112,7 +112,8 @@ class Explainer:
             examples: any number, with their image bytes.
 
         Yields:
-            For each example either one dead letter, or one explanation for each model and target.
+            For each example either one dead letter, or one explanation for each model, target and layer; and
+            a dead letter for each model that it does not fit into memory with.
         """
         pictured = []
         for result in self._pool.map(self._decode, examples):
@@ -127,9 +128,7 @@ class Explainer:
         try:
             image = decode(example.image)
         except RecordError as error:
-            return DeadLetter(
-                "explain", example.source, example.example_id, error.reason, error.message, example.position
-            )
+            return _dead(example, error.reason, error.message)
         views = {}
         for key in self._views:
             (height, width), how = key
@@ -139,9 +138,9 @@ class Explainer:
 
     def _explain_by(
         self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]
-    ) -> Iterator[Explanation]:
+    ) -> Iterator[Explanation | DeadLetter]:
         wanted = [
-            (picture, plan_targets(names_of(picture.example), spec.class_map, self._rules))
+            (picture, plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed))
             for picture in pictured
         ]
         wanted = [(picture, targets) for picture, targets in wanted if targets]
@@ -155,9 +154,17 @@ class Explainer:
         found = engine(images, codes)
         probabilities = engine.probabilities(found.logits)
         for row, (picture, targets) in enumerate(wanted):
+            if row in found.out_of_memory:
+                yield _dead(picture.example, "out_of_memory", f"model {spec.settings.name}, batch size 1")
+                continue
             describe = _Description(spec, engine, picture, picture.views[key][0])
             for column, target in enumerate(targets):
-                yield describe.explanation(target, found, probabilities, row, column)
+                for layer in found.layers:
+                    yield describe.explanation(target, layer, found, probabilities, row, column)
+
+
+def _dead(example: Example, reason: str, message: str) -> DeadLetter:
+    return DeadLetter("explain", example.source, example.example_id, reason, message, example.position)
 
 
 def names_of(example: Example) -> list[str]:
@@ -189,6 +196,7 @@ class _Description:
     def explanation(
         self,
         target: Target,
+        layer: str,
         found: Explanations,
         probabilities: NDArray[np.float64],
         row: int,
@@ -206,7 +214,7 @@ class _Description:
             position=example.position,
             shard=example.shard,
             model=self.spec.settings.name,
-            target_layer=self.engine.target_layer,
+            target_layer=layer,
             target_rule=target.rule,
             target_class=target_class,
             target_name=self._name(target, target_class),
@@ -221,9 +229,11 @@ class _Description:
             target_boxes=target_boxes,
             other_boxes=other_boxes,
             methods=list(self.engine.methods),
-            heatmaps=[found.heatmaps[m][row, column].astype("<f4").tobytes() for m in self.engine.methods],
-            map_height=self.engine.map_size[0],
-            map_width=self.engine.map_size[1],
+            heatmaps=[
+                found.layers[layer][m][row, column].astype("<f4").tobytes() for m in self.engine.methods
+            ],
+            map_height=self.engine.map_sizes[layer][0],
+            map_width=self.engine.map_sizes[layer][1],
             slices=example.slices,
         )
 

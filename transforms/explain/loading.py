@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,46 +13,77 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from transforms.errors import ModelError
+from transforms.explain.userobjects import import_module, objects_of
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SAVED_MODEL = "saved_model.pb"
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_UNKNOWN_OBJECT = re.compile(r"(?:Could not locate|Unknown) (?:class|layer|function|\w+):? '([^']+)'")
+
+Inputs = Mapping[str | None, tf.Tensor]
+Traced = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
 
 
 class Classifier(Protocol):
     """A loaded model.
 
     Attributes:
-        input_shapes: shape of each input with None for what is open, or None where the model does not say.
+        input_shapes: name -> shape of each input, with None for what is open; None where the model does not
+            say what it takes.
         weight_bytes: size of its weights in bytes.
     """
 
-    input_shapes: list[tuple[int | None, ...]] | None
+    input_shapes: dict[str, tuple[int | None, ...]] | None
     weight_bytes: int
 
-    def trace(self, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """Calls the model on a symbolic tensor, inside a trace.
+    def trace(self, inputs: Inputs) -> Traced:
+        """Calls the model on symbolic tensors by name, inside a trace.
 
         Returns:
             Its outputs by name, in order, and the output of every layer by the layer's path.
         """
 
 
-def load_classifier(path: str) -> Classifier:
+def load_classifier(path: str, *, safe_mode: bool = True, custom_objects: str | None = None) -> Classifier:
     """Loads a model for inference.
+
+    Args:
+        path: a `.keras` or `.h5` file, or a SavedModel folder.
+        safe_mode: refuse a file that carries Python code, which loading would run.
+        custom_objects: dotted name of a module that defines the model's own layers; it is imported.
 
     Raises:
         ModelError: there is no such file, or it is no model, or loading it would run code.
     """
     if _checked(path).is_dir():
         return _SavedModel(path)
-    try:
-        with _keras_2_layers() if path.endswith((".h5", ".hdf5")) else contextlib.nullcontext():
-            model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the file makes it stumble over
-        raise ModelError(f"{path!r} cannot be loaded as a Keras model: {_first_line(error)}") from error
+    objects = objects_of(import_module(custom_objects)) if custom_objects else {}
+    keras_2 = path.endswith((".h5", ".hdf5"))
+    with keras.saving.custom_object_scope({**(_keras_2_layers() if keras_2 else {}), **objects}):
+        try:
+            model = keras.models.load_model(path, compile=False, safe_mode=safe_mode)
+        except Exception as error:  # Keras raises whatever the file makes it stumble over
+            raise ModelError(_why(path, error)) from error
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path!r} holds a {type(model).__name__}, not a Keras model")
     return _KerasModel(model)
+
+
+def _why(path: str, error: Exception) -> str:
+    """What a user can do about an error of Keras."""
+    text = str(error)
+    if "safe_mode=False" in text:
+        return (
+            f"{path!r} carries Python code, such as a Lambda layer, which loading it would run; "
+            "if you trust the file, set safe_mode: false for this model"
+        )
+    unknown = _UNKNOWN_OBJECT.search(text)
+    if unknown:
+        return (
+            f"{path!r} needs {unknown[1]!r}, which is code of its own; "
+            "name the module that defines it: custom_objects: package.module"
+        )
+    return f"{path!r} cannot be loaded as a Keras model: {_first_line(error)}"
 
 
 def content_hash(path: str) -> str:
@@ -71,24 +103,83 @@ def content_hash(path: str) -> str:
 class _KerasModel:
     def __init__(self, model: keras.Model) -> None:
         inputs = getattr(model, "inputs", None)
-        self.input_shapes: list[tuple[int | None, ...]] | None = (
-            None if inputs is None else [tuple(tensor.shape) for tensor in inputs]
-        )
+        self.input_shapes = None if inputs is None else {t.name: tuple(t.shape) for t in inputs}
+        if inputs is None and isinstance(
+            built := (model.get_build_config() or {}).get("input_shape"), list | tuple
+        ):
+            # A subclass says no more than what it was built on; of that the batch size means nothing.
+            self.input_shapes = {"images": (None, *built[1:])}
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in _variables(model))
         self._model = model
+        self._inlined: _Frozen | None = None
 
-    def trace(self, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    def trace(self, inputs: Inputs) -> Traced:
+        if self._inlined is not None:
+            return self._inlined.trace(inputs)
+        graph = next(iter(inputs.values())).graph
+        before = len(graph.get_operations())
         with _recorded_outputs(self._model) as recorded:
-            output = self._model(images, training=False)
+            outputs = self._call(inputs)
+        if any(_hides_layers(op) for op in graph.get_operations()[before:]):
+            self._inlined = self._inline(inputs)
+            return self._inlined.trace(inputs)
+        return outputs, recorded
+
+    def _call(self, inputs: Inputs) -> dict[str, tf.Tensor]:
+        structure = getattr(self._model, "input", None)
+        if structure is None:
+            (arguments,) = inputs.values()
+        else:
+            flat = [inputs[t.name] for t in self._model.inputs]
+            arguments = tf.nest.pack_sequence_as(structure, flat)
+        output = self._model(arguments, training=False)
         if isinstance(output, dict):
-            return output, recorded
-        tensors = tf.nest.flatten(output)
-        names = getattr(self._model, "output_names", None) or [str(i) for i in range(len(tensors))]
-        return dict(zip(names, tensors, strict=True)), recorded
+            return output
+        flat = tf.nest.flatten(output)
+        names = getattr(self._model, "output_names", None) or [str(i) for i in range(len(flat))]
+        return dict(zip(names, flat, strict=True))
+
+    def _inline(self, inputs: Inputs) -> "_Frozen":
+        """The model with every function call in it dissolved into its operations."""
+        names = list(inputs)
+        specs = [tf.TensorSpec(t.shape, t.dtype, name=f"input_{i}") for i, t in enumerate(inputs.values())]
+        with tf.init_scope():
+            function = tf.function(lambda *tensors: self._call(dict(zip(names, tensors, strict=True))))
+            return _Frozen(
+                function.get_concrete_function(*specs), dict(zip((s.name for s in specs), names, strict=True))
+            )
 
 
-class _SavedModel:
-    """A SavedModel's signature: frozen, so that the trace holds its operations and not one opaque call."""
+class _Frozen:
+    """A concrete function whose operations can be copied into a trace, where it would be one opaque call.
+
+    Args:
+        function: to be frozen.
+        names: name of its input tensors -> name by which the input is given; default: the same.
+    """
+
+    def __init__(self, function: Any, names: Mapping[str, str | None] | None = None) -> None:
+        frozen = convert_variables_to_constants_v2(function)
+        self._graph = frozen.graph.as_graph_def()
+        self._inputs = {(names or {}).get(t.op.name, t.op.name): t for t in frozen.inputs}
+        self._outputs = [tensor.name for tensor in frozen.outputs]
+        self._names = sorted(function.structured_outputs)  # the order in which a dict is flattened
+        self.input_shapes: dict[str, tuple[int | None, ...]] | None = {
+            str(name): tuple(t.shape.as_list()) for name, t in self._inputs.items()
+        }
+
+    def trace(self, inputs: Inputs) -> Traced:
+        taken = {t.name: tf.cast(inputs[name], t.dtype) for name, t in self._inputs.items() if name in inputs}
+        outputs = tf.graph_util.import_graph_def(
+            self._graph, input_map=taken, return_elements=self._outputs, name="saved_model"
+        )
+        return dict(zip(self._names, outputs, strict=True)), {}
+
+
+class _SavedModel(_Frozen):
+    """A SavedModel's signature."""
+
+    weight_bytes = 0  # they are in the graph already
 
     def __init__(self, path: str) -> None:
         try:
@@ -101,23 +192,7 @@ class _SavedModel:
             raise ModelError(
                 f"SavedModel {path!r} has no signature; export it with one, as model.export() does"
             )
-        frozen = convert_variables_to_constants_v2(signatures[name])
-        self._graph = frozen.graph.as_graph_def()
-        self._inputs = [tensor.name for tensor in frozen.inputs]
-        self._outputs = [tensor.name for tensor in frozen.outputs]
-        self._names = sorted(signatures[name].structured_outputs)  # the order in which a dict is flattened
-        self._dtype = frozen.inputs[0].dtype if frozen.inputs else tf.float32
-        self.input_shapes: list[tuple[int | None, ...]] | None = [
-            tuple(tensor.shape.as_list()) for tensor in frozen.inputs
-        ]
-        self.weight_bytes = 0  # they are in the graph already
-
-    def trace(self, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        taken = {self._inputs[0]: tf.cast(images, self._dtype)}
-        outputs = tf.graph_util.import_graph_def(
-            self._graph, input_map=taken, return_elements=self._outputs, name="saved_model"
-        )
-        return dict(zip(self._names, outputs, strict=True)), {}
+        super().__init__(signatures[name])
 
 
 def _checked(path: str) -> Path:
@@ -142,16 +217,22 @@ def _begins_with(file: Path, magic: bytes) -> bool:
         return stream.read(len(magic)) == magic
 
 
-@contextlib.contextmanager
-def _keras_2_layers() -> Iterator[None]:
-    """Within the context, files of Keras 2 load: their DepthwiseConv2D carries `groups`, always 1."""
+def _keras_2_layers() -> dict[str, Any]:
+    """What files of Keras 2 need to load: their DepthwiseConv2D carries `groups`, always 1."""
 
     class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
 
-    with keras.saving.custom_object_scope({"DepthwiseConv2D": DepthwiseConv2D}):
-        yield
+    return {"DepthwiseConv2D": DepthwiseConv2D}
+
+
+def _hides_layers(op: tf.Operation) -> bool:
+    """Whether an operation is a call of a function that does more than make one feature map of another.
+
+    Keras calls a function for a convolution in groups; a model's `call` under tf.function is one altogether.
+    """
+    return op.type in _CALLS and any(tensor.shape.rank != 4 for tensor in op.outputs)
 
 
 @contextlib.contextmanager

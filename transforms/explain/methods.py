@@ -1,13 +1,26 @@
-"""CAM formulas: one function each, from activations and gradients at the cut to a heatmap.
+"""CAM formulas: one function each, from what is known at the cut to a heatmap.
 
-Every function takes the activations A and the gradients g of the target's logit with respect to them,
+A gradient method takes the activations A and the gradients g of the target's logit with respect to them,
 both of shape (N, h, w, C), and returns the map before the final ReLU, shape (N, h, w). None mixes images
-of a batch. To add a method, write its function and register it in `METHODS`.
+of a batch. To add one, write its function and register it in `METHODS`.
+
+Score-CAM and Ablation-CAM need many forward passes instead of one gradient (`perturb.py`); the guided
+methods have the resolution of the image (`guided.py`).
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
+
+
+def cam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    """CAM: sum_k W_k A_k with the weights W of the target's class in the head.
+
+    Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016. Defined where the head
+    is global average pooling and linear layers, which the engine checks: there W_k / (h w) is the
+    gradient at every position, so the sum of the gradients over positions is the weight.
+    """
+    return _weighted(activations, tf.reduce_sum(gradients, axis=(1, 2)))
 
 
 def gradcam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
@@ -82,12 +95,67 @@ def eigencam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.where(finite, flat, float("nan")), (batch, height, width))
 
 
+def scorecam(activations: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    """Score-CAM: sum_k softmax_k(s_k) A_k with s_k the target's logit for the image masked by A_k.
+
+    Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR
+    Workshops 2020. The mask is A_k, upsampled to the image and scaled to 0..1. The baseline that the paper
+    subtracts from every s_k does not change the softmax and is left out.
+
+    Args:
+        activations: shape (N, h, w, C).
+        scores: the s_k, shape (N, C).
+    """
+    return _weighted(activations, tf.nn.softmax(scores, axis=-1))
+
+
+def ablationcam(activations: tf.Tensor, logit: tf.Tensor, ablated: tf.Tensor) -> tf.Tensor:
+    """Ablation-CAM: sum_k w_k A_k with w_k = (y - y_k) / |y|, y_k the logit where A_k is set to zero.
+
+    Desai and Ramaswamy, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via
+    Gradient-free Localization", WACV 2020. The paper divides by y; with |y| the map of a class with a
+    negative logit is not turned inside out, and for a positive logit nothing changes.
+
+    Args:
+        activations: shape (N, h, w, C).
+        logit: y, shape (N,).
+        ablated: the y_k, shape (N, C).
+    """
+    drops = logit[:, None] - ablated
+    return _weighted(activations, tf.math.divide_no_nan(drops, tf.abs(logit)[:, None]))
+
+
+def guided_backprop(gradients: tf.Tensor) -> tf.Tensor:
+    """Guided backpropagation: the largest of the three channels' absolute gradients, shape (N, H, W).
+
+    Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR Workshops 2015.
+
+    Args:
+        gradients: of the target's logit with respect to the image, shape (N, H, W, 3), where every ReLU let
+            only positive gradients through.
+    """
+    return tf.reduce_max(tf.abs(gradients), axis=-1)
+
+
+def guided_gradcam(gradients: tf.Tensor, heatmap: tf.Tensor) -> tf.Tensor:
+    """Guided Grad-CAM: guided backpropagation times the upsampled Grad-CAM heatmap, shape (N, H, W).
+
+    Selvaraju et al., ICCV 2017, as for `gradcam`.
+
+    Args:
+        gradients: as for `guided_backprop`.
+        heatmap: Grad-CAM after the ReLU, upsampled to the image, shape (N, H, W).
+    """
+    return guided_backprop(gradients) * heatmap
+
+
 def _weighted(activations: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Sum over channels of A_k w_k, for weights of shape (N, C)."""
     return tf.einsum("nhwc,nc->nhw", activations, weights)
 
 
 METHODS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "cam": cam,
     "gradcam": gradcam,
     "gradcam++": gradcam_plus_plus,
     "hirescam": hirescam,

@@ -1,6 +1,6 @@
 """What a config may say about models and explanations; read without importing TensorFlow."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 
@@ -16,7 +16,15 @@ Interpolation = Literal[
     "tf_bilinear",
 ]
 TargetRule = Literal["annotated", "predicted", "runner_up"]
-Method = Literal["gradcam", "gradcam++", "hirescam", "xgradcam", "layercam", "eigencam"]
+Method = Literal[
+    "cam", "gradcam", "gradcam++", "hirescam", "xgradcam", "layercam", "eigencam", "scorecam", "ablationcam"
+]
+Polarity = Literal["positive", "negative"]
+METHODS: tuple[str, ...] = get_args(Method)
+# Of the resolution of the image, for overlays only.
+PIXEL_METHODS = ("guided_backprop", "guided_gradcam")
+# The methods that need a forward pass for every channel; the others all come from one backward pass.
+PERTURBATION_METHODS = ("scorecam", "ablationcam")
 
 
 class Preprocess(Settings):
@@ -78,19 +86,63 @@ class ModelSettings(Settings):
     output: str | int | None = pydantic.Field(
         None, description="name or index of the output with the scores, for models with several"
     )
-    target_layer: str = pydantic.Field(
-        "auto", description="auto, or the name of the Keras layer whose output is explained"
+    score: str | None = pydantic.Field(
+        None,
+        description="module:function, from the outputs by name to scores of shape (N,) or (N, K) that are "
+        "explained instead of the logits",
     )
+    inputs: dict[str, Any] = pydantic.Field(
+        {},
+        description="constant values of the model's inputs other than the image, by name: numbers or lists",
+    )
+    target_layer: str | Annotated[tuple[str, ...], pydantic.Strict(False)] = pydantic.Field(
+        "auto",
+        description="auto, or the path of the Keras layer (for a SavedModel: the tensor) whose output is "
+        "explained; or a list of them: one row each, and the first is judged",
+    )
+    token_grid: Size | None = pydantic.Field(
+        None,
+        description="[rows, columns] of a transformer's tokens, where they cannot be followed from the image",
+    )
+    custom_objects: str | None = pydantic.Field(
+        None, description="dotted name of a module with the model's own layers; it is imported"
+    )
+    safe_mode: bool = pydantic.Field(
+        True, description="refuse a file that carries Python code, which loading it would run"
+    )
+
+    @pydantic.field_validator("target_layer")
+    @classmethod
+    def _some_layer(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value or (len(set(value)) != len(value) and not isinstance(value, str)):
+            raise ValueError("target_layer needs one layer or several different ones")
+        return value
 
 
 class ExplainSettings(Settings):
     """Which heatmaps are computed, and how many images at a time."""
 
     methods: Annotated[tuple[Method, ...], pydantic.Strict(False)] = pydantic.Field(
-        ("gradcam", "hirescam"), min_length=1, description="CAM methods; all come from one backward pass"
+        ("gradcam", "hirescam"),
+        min_length=1,
+        description="CAM methods; all come from one backward pass, but scorecam and ablationcam take a "
+        "forward pass for every channel",
     )
     targets: Annotated[tuple[TargetRule, ...], pydantic.Strict(False)] = pydantic.Field(
         ("annotated",), min_length=1, description="whose logit is explained; verdicts use annotated"
+    )
+    classes: Annotated[tuple[int | str, ...], pydantic.Strict(False)] = pydantic.Field(
+        (), description="classes that are explained on every image besides, by index or label (rows `listed`)"
+    )
+    polarity: Polarity = pydantic.Field(
+        "positive",
+        description="negative shows what speaks against a class, for looking at: no verdicts are made of it",
+    )
+    channel_budget: int = pydantic.Field(
+        256,
+        ge=1,
+        description="scorecam and ablationcam: the most channels of an image that are tried, those that vary "
+        "most over it",
     )
     batch_size: int = pydantic.Field(32, ge=1, le=4096, description="images in one forward pass")
     precision: Literal["float32", "bfloat16"] = pydantic.Field(
@@ -101,10 +153,10 @@ class ExplainSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _judgeable(self) -> "ExplainSettings":
-        for key in ("methods", "targets"):
+        for key in ("methods", "targets", "classes"):
             values = getattr(self, key)
             if len(set(values)) != len(values):
-                raise ValueError(f"{key} names one of its values twice: {', '.join(values)}")
+                raise ValueError(f"{key} names one of its values twice: {', '.join(map(str, values))}")
         if "annotated" not in self.targets:
             raise ValueError("targets must include annotated: verdicts are about the annotated class")
         return self

@@ -4,8 +4,6 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
-from transforms.explain.settings import TargetRule
-
 # What the engine takes beside class indexes: codes for targets that it resolves itself.
 PREDICTED = -1
 RUNNER_UP = -2
@@ -18,12 +16,12 @@ class Target:
     """One target of one example.
 
     Attributes:
-        rule: why it is explained.
+        rule: why it is explained: one of the config's target rules, or `listed`.
         name: the annotated name, None where the rule needs none or the example has none.
         code: what the engine is asked for.
     """
 
-    rule: TargetRule
+    rule: str
     name: str | None
     code: int
 
@@ -57,13 +55,16 @@ class ClassMap:
         return target_class in self.classes.get(name, ())
 
 
-def plan_targets(names: Sequence[str], class_map: ClassMap, rules: Sequence[TargetRule]) -> list[Target]:
+def plan_targets(
+    names: Sequence[str], class_map: ClassMap, rules: Sequence[str], listed: Sequence[int] = ()
+) -> list[Target]:
     """The targets of one example, in the order of the rules.
 
     Args:
         names: the example's annotated names, each once.
         class_map: what they mean to the model.
         rules: `annotated` gives one target for each mapped name, the others one each.
+        listed: classes that are explained on every example besides.
 
     Returns:
         No target where every name is unmapped. An example without any name keeps one `annotated` target
@@ -80,4 +81,4 @@ def plan_targets(names: Sequence[str], class_map: ClassMap, rules: Sequence[Targ
                 targets.append(Target(rule, None, NO_TARGET))
         else:
             targets.append(Target(rule, None, PREDICTED if rule == "predicted" else RUNNER_UP))
-    return targets
+    return targets + [Target("listed", None, index) for index in listed]

@@ -74,7 +74,7 @@ class ExplainExamples(beam.PTransform):
 def _has_target(example: Example, specs: Sequence[ModelSpec], settings: ExplainSettings) -> bool:
     """Whether any model has a class for it; an image that none can be asked about is not decoded."""
     names = names_of(example)
-    return any(plan_targets(names, spec.class_map, settings.targets) for spec in specs)
+    return any(plan_targets(names, spec.class_map, settings.targets, spec.listed) for spec in specs)
 
 
 class _SplitDeadLetters(beam.DoFn):

@@ -1,7 +1,10 @@
 """What a config may say about verdicts."""
 
+from typing import Annotated
+
 import pydantic
 
+from transforms.regions import Region
 from transforms.settings import Settings
 
 
@@ -31,4 +34,12 @@ class JudgeSettings(Settings):
     )
     epsilon: float = pydantic.Field(
         0.1, ge=0, lt=1, description="background swap gap that the counterfactual stage tolerates"
+    )
+    allowed_regions: Annotated[tuple[Region, ...], pydantic.Strict(False)] = pydantic.Field(
+        (),
+        description="parts of the picture that are accepted context: outside the boxes, heat there counts "
+        "neither as inside nor as outside",
+    )
+    allowed_classes: Annotated[tuple[str, ...], pydantic.Strict(False)] = pydantic.Field(
+        (), description="annotated names whose boxes are accepted context of every other class, likewise"
     )

@@ -1,6 +1,7 @@
 """Tallies that merge exactly in any order, and the statistics that follow from them.
 
-A tally holds integers only: counts, a 256-bin histogram of the density share, and sums in fixed point.
+A tally holds integers only: counts, a 256-bin histogram of the density share, and sums in fixed point, those
+of where the heat outside the boxes lies among them.
 Integer addition is associative, so the same scores give the same tally, bit for bit, on any number of
 shards and workers; every mean, bound, e-value and test below is a function of the tally.
 """
@@ -14,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from transforms.judge.heat import UNIT, Heat
 from transforms.records import Score
 from transforms.regions import REGIONS
 
 BINS = 256
 STATUSES = ("ok", "zero_map", "not_finite", "no_box", "full_box")
-# Sums of values in [0, 1] are kept in units of 2^-32: 2 * 10^9 scores fit into 64 bits.
-_UNIT = 2**32
 _SUMS = (
     "energy_in_box",
     "box_area",
@@ -46,15 +46,17 @@ class Tally:
     Attributes:
         numbers: int64 of shape (len(_SLOT),): counts, and sums in units of 2^-32.
         histogram: int64 of shape (256,): measured scores by density share; bin b is [b/256, (b+1)/256).
+        heat: where the heat outside the boxes lies, over the scores that say so.
     """
 
     numbers: NDArray[np.int64]
     histogram: NDArray[np.int64]
+    heat: Heat
 
     @classmethod
     def zero(cls) -> Self:
         """The tally of no scores."""
-        return cls(np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64))
+        return cls(np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64), Heat.zero())
 
     def add(self, score: Score) -> None:
         """Counts one score, in place."""
@@ -65,6 +67,8 @@ class Tally:
             numbers[_SLOT["correct"]] += score.correct
         if score.status != "ok":
             return
+        if score.outside is not None:
+            self.heat.add(score.outside)
         share = _present(score.density_share)
         self.histogram[min(int(share * BINS), BINS - 1)] += 1
         numbers[_SLOT["peaks"]] += bool(score.peak_in_box)
@@ -80,14 +84,14 @@ class Tally:
             numbers[_SLOT["ranked"]] += 1
             values["rank_accuracy"] = score.rank_accuracy
         for name, value in values.items():
-            numbers[_SLOT[name]] += round(value * _UNIT)
+            numbers[_SLOT[name]] += round(value * UNIT)
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.numbers + other.numbers, self.histogram + other.histogram)
+        return Tally(self.numbers + other.numbers, self.histogram + other.histogram, self.heat + other.heat)
 
     def __sub__(self, part: "Tally") -> "Tally":
         """The tally of the rest, where `part` is the tally of some of these scores."""
-        return Tally(self.numbers - part.numbers, self.histogram - part.histogram)
+        return Tally(self.numbers - part.numbers, self.histogram - part.histogram, self.heat - part.heat)
 
     def count(self, name: str) -> int:
         """A count: a status, `known` or `correct` predictions, `peaks` inside, or `ranked` scores."""
@@ -106,13 +110,13 @@ class Tally:
     def mean(self, name: str) -> float | None:
         """Mean of a measure over the measured scores, or None where there are none."""
         count = self.count("ranked" if name == "rank_accuracy" else "ok")
-        return float(self.numbers[_SLOT[name]]) / _UNIT / count if count else None
+        return float(self.numbers[_SLOT[name]]) / UNIT / count if count else None
 
     def variance(self) -> float:
         """Sample variance of the density share; needs two measured scores or more."""
         count = self.measured
         total, squares = (int(self.numbers[_SLOT[n]]) for n in ("density_share", "density_share_squared"))
-        return max(0.0, (squares / _UNIT - (total / _UNIT) ** 2 / count) / (count - 1))
+        return max(0.0, (squares / UNIT - (total / UNIT) ** 2 / count) / (count - 1))
 
     @property
     def accuracy(self) -> float | None:

@@ -38,5 +38,15 @@ def summarise(group: Group, tally: Tally) -> Summary:
         energy_by_region=[tally.mean(region) or 0.0 for region in REGIONS] if measured else None,
         density_share_histogram=tally.histogram.tolist(),
         swap_gap_histogram=None,
-        atlas=None,
+        atlas=_map(group, tally, "picture_heat"),
+        atlas_area=_map(group, tally, "picture_area"),
+        box_atlas=_map(group, tally, "box_heat"),
+        box_atlas_area=_map(group, tally, "box_area"),
+        distance_heat=_map(group, tally, "distance_heat"),
+        distance_area=_map(group, tally, "distance_area"),
     )
+
+
+def _map(group: Group, tally: Tally, name: str) -> list[float] | None:
+    """A mean map of the outside heat; thousands of slices would fill the table with theirs."""
+    return None if group.kind == "slice" else tally.heat.means(name)

@@ -30,12 +30,15 @@ CHANCE = 0.5
 MODEL_LOG10_E = math.log10(20)
 
 
-def judge_model(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> list[Finding]:
+def judge_model(
+    tallies: Mapping[Group, Tally], settings: JudgeSettings, withheld: str | None = None
+) -> list[Finding]:
     """Judges one model by the tallies of one method and layer.
 
     Args:
         tallies: groups of all three kinds, of one model, method and layer.
         settings: margins and rates.
+        withheld: why no verdicts are made; everything is then `insufficient` with this message.
 
     Returns:
         A finding for the model, then for each class, then for each slice within a class, sorted by name.
@@ -45,6 +48,9 @@ def judge_model(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> list
         kind: {group: tallies[group] for group in ordered if group.kind == kind}
         for kind in ("model", "class", "slice")
     }
+    if withheld is not None:
+        everything = [item for kind in of_kind.values() for item in kind.items()]
+        return [finding(group, tally, "insufficient", withheld) for group, tally in everything]
     classes = _judge_classes(of_kind["class"], settings)
     within = {group: tally for group, tally in of_kind["slice"].items() if group.class_name is not None}
     by_class = {str(group.class_name): tally for group, tally in of_kind["class"].items()}

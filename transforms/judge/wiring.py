@@ -1,16 +1,25 @@
-"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged."""
+"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged.
+
+AssociateSlices judges the data themselves, without any model.
+"""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
+from transforms.judge.associations import associate
+from transforms.judge.company import Pair, pairs_of
+from transforms.judge.contingency import Contingency, Name
 from transforms.judge.groups import groups_of
+from transforms.judge.heat import Ints
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
+from transforms.judge.wording import say_where
+from transforms.labels import Association, Labelling
 from transforms.records import Finding, Group, Score, Summary
 
 
@@ -39,30 +48,111 @@ class SummarizeScores(beam.PTransform):
 
 
 @dataclasses.dataclass
+class CountCompany(beam.PTransform):
+    """Score -> (Pair, numbers), one for each class and other annotated class that stand in one picture.
+
+    Attributes:
+        judged: model -> the layer and the method whose heatmaps its verdicts use.
+    """
+
+    judged: Mapping[str, tuple[str, str]]
+
+    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Pair, Any]]:
+        judged = self.judged
+        return (
+            scores
+            | "Judged" >> beam.Filter(lambda score: _is_judged(score, judged))
+            | "Pairs" >> beam.FlatMap(pairs_of).with_output_types(tuple[Pair, Any])
+            | "Together" >> beam.CombinePerKey(_summed)
+        )
+
+
+@dataclasses.dataclass
 class JudgeModels(beam.PTransform):
     """(Group, Tally) -> Summary and Finding.
 
     Attributes:
         settings: margins and rates.
-        method: the one method whose heatmaps the verdicts use.
+        judged: model -> the layer and the method whose heatmaps its verdicts use.
+        company: PCollection from `CountCompany` of the same, or None.
+        withheld: why no verdicts are made, None where they are.
 
     Returns:
         PCollections `summaries` and `findings`.
     """
 
     settings: JudgeSettings
-    method: str
+    judged: Mapping[str, tuple[str, str]]
+    company: Any = None
+    withheld: str | None = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
+        judged = self.judged  # by itself, since `self` holds a PCollection
         summaries = tallies | "Summarise" >> beam.MapTuple(summarise).with_output_types(Summary)
-        findings = (
-            tallies
-            | "OfVerdictMethod" >> beam.Filter(lambda item: item[0].method == self.method)
+        parts = {
+            "tallies": tallies
+            | "Judged" >> beam.Filter(lambda item: _is_judged(item[0], judged))
             | "ByModel" >> beam.Map(_by_model).with_output_types(tuple[str, tuple[Group, Tally]])
-            | "OneModel" >> beam.GroupByKey()
-            | "Judge" >> beam.FlatMap(_judge, self.settings).with_output_types(Finding)
+        }
+        if self.company is not None:
+            parts["company"] = self.company | "CompanyByModel" >> beam.Map(
+                _company_by_model
+            ).with_output_types(tuple[str, tuple[Pair, Any]])
+        findings = (
+            parts
+            | "OneModel" >> beam.CoGroupByKey()
+            | "Judge" >> beam.FlatMap(_judge, self.settings, self.withheld).with_output_types(Finding)
         )
         return {"summaries": summaries, "findings": findings}
+
+
+@dataclasses.dataclass
+class AssociateSlices(beam.PTransform):
+    """Labelling -> Association, one for each slice column.
+
+    Attributes:
+        slices: the columns; each gets its row even without a record.
+        settings: the false discovery rate and the examples that are needed.
+    """
+
+    slices: Sequence[str]
+    settings: JudgeSettings
+
+    def expand(self, labellings: beam.PCollection[Labelling]) -> beam.PCollection[Association]:
+        keyed = tuple[str, Contingency]
+        counts = (
+            labellings
+            | "ByColumn" >> beam.FlatMap(_by_column, self.slices).with_output_types(tuple[str, Any])
+            | "Count" >> beam.CombinePerKey(CountTogether()).with_output_types(keyed)
+        )
+        empty = labellings.pipeline | "Columns" >> beam.Create(
+            [(key, Contingency()) for key in self.slices]
+        ).with_output_types(keyed)
+        return (
+            (counts, empty)
+            | beam.Flatten()
+            | "Join" >> beam.CombinePerKey(_merged)
+            | "Together" >> beam.combiners.ToList()
+            | "Associate"
+            >> beam.FlatMap(_associate, self.slices, self.settings).with_output_types(Association)
+        )
+
+
+class CountTogether(beam.CombineFn):
+    """Counts values and classes; only delegates to `Contingency`."""
+
+    def create_accumulator(self) -> Contingency:
+        return Contingency()
+
+    def add_input(self, counts: Contingency, example: tuple[Name, list[str]]) -> Contingency:
+        counts.add(*example)
+        return counts
+
+    def merge_accumulators(self, counts: Iterable[Contingency]) -> Contingency:
+        return _merged(counts)
+
+    def extract_output(self, counts: Contingency) -> Contingency:
+        return counts
 
 
 class TallyScores(beam.CombineFn):
@@ -86,6 +176,26 @@ def _added(tallies: Iterable[Tally]) -> Tally:
     return sum(tallies, start=Tally.zero())
 
 
+def _merged(parts: Iterable[Contingency]) -> Contingency:
+    whole = Contingency()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def _by_column(labelling: Labelling, keys: Sequence[str]) -> Iterator[tuple[str, tuple[Name, list[str]]]]:
+    values = {entry.key: entry.value for entry in labelling.slices}
+    for key in keys:
+        yield key, (values.get(key), labelling.names)
+
+
+def _associate(
+    columns: Iterable[tuple[str, Contingency]], keys: Sequence[str], settings: JudgeSettings
+) -> list[Association]:
+    counts = dict(columns)
+    return associate({key: counts[key] for key in keys}, settings)
+
+
 def _keyed(score: Score) -> Iterator[tuple[Group, Score]]:
     for group in groups_of(score):
         yield group, score
@@ -95,5 +205,20 @@ def _by_model(item: tuple[Group, Tally]) -> tuple[str, tuple[Group, Tally]]:
     return item[0].model, item
 
 
-def _judge(item: tuple[str, Iterable[tuple[Group, Tally]]], settings: JudgeSettings) -> list[Finding]:
-    return judge_model(dict(item[1]), settings)
+def _company_by_model(item: tuple[Pair, Any]) -> tuple[str, tuple[Pair, Any]]:
+    return item[0][0].model, item
+
+
+def _summed(numbers: Iterable[Ints]) -> Any:
+    return sum(numbers)
+
+
+def _is_judged(row: Group | Score, judged: Mapping[str, tuple[str, str]]) -> bool:
+    return judged[row.model] == (row.target_layer, row.method)
+
+
+def _judge(
+    item: tuple[str, dict[str, Iterable[Any]]], settings: JudgeSettings, withheld: str | None
+) -> Iterator[Finding]:
+    tallies, company = dict(item[1]["tallies"]), dict(item[1].get("company", ()))
+    yield from say_where(judge_model(tallies, settings, withheld), tallies, company, settings)

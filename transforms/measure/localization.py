@@ -6,7 +6,8 @@ separable and that is a difference of prefix sums on either side. Everything is 
 ReLU'd map: normalising it first would change every share.
 
 All coordinates are view pixels with half-open edges, clipped to the content of the view, so that the
-padding of a letterboxed image is in no denominator.
+padding of a letterboxed image is in no denominator. Allowed ground, context that the team accepts, is
+treated like padding: outside the target's boxes it is no part of the picture.
 """
 
 import dataclasses
@@ -40,7 +41,8 @@ class Measures:
             threshold count by expectation. None where no pixel's centre is inside.
         energy_in_other_boxes: share of the heat in boxes of other annotated classes and in none of the
             target's.
-        energy_by_region: shares of the heat in `transforms.regions.REGIONS`, in that order.
+        energy_by_region: shares of the heat in `transforms.regions.REGIONS`, in that order; of the whole
+            content, allowed ground included, so that what was allowed can be seen.
     """
 
     energy_in_box: float
@@ -58,41 +60,63 @@ class Layout:
     Attributes:
         view: where the image stands.
         target_boxes, other_boxes: clipped to the content; boxes without area are gone.
+        allowed: allowed ground, clipped likewise; where it lies in a target box it is that box.
     """
 
     view: View
     target_boxes: list[Rectangle]
     other_boxes: list[Rectangle]
+    allowed: list[Rectangle]
 
     @functools.cached_property
     def box_area(self) -> float:
-        """Share in [0, 1] of the content that the union of the target's boxes covers."""
-        xs, ys = self._edges
+        """Share in [0, 1] of the picture (content without allowed ground) that the target's boxes cover."""
+        xs, ys = self.edges
         cells = np.outer(np.diff(ys), np.diff(xs))
-        return float(cells[covered_cells(self.target_boxes, xs, ys)].sum() / cells.sum())
+        inside, outside = self.parts(xs, ys)
+        covered = float(cells[inside].sum())
+        return covered / (covered + float(cells[outside].sum())) if covered else 0.0
 
     def masses(self, heatmap: Floats) -> tuple[float, float, float]:
-        """Heat in the target's boxes, in other boxes only, and in the whole content."""
-        xs, ys = self._edges
+        """Heat in the target's boxes, in other boxes only, and in the whole picture."""
+        xs, ys = self.edges
+        cells = self.heat(heatmap, xs, ys)
+        inside, outside = self.parts(xs, ys)
+        others = covered_cells(self.other_boxes, xs, ys) & outside
+        in_box = float(cells[inside].sum())
+        return in_box, float(cells[others].sum()), in_box + float(cells[outside].sum())
+
+    def heat(self, heatmap: Floats, xs: Floats, ys: Floats) -> Floats:
+        """Heat in each cell of the grid spanned by sorted edges; shape (len(ys) - 1, len(xs) - 1)."""
         down = interval_weights(ys, self.view.height, heatmap.shape[0])
         across = interval_weights(xs, self.view.width, heatmap.shape[1])
-        cells = down @ heatmap @ across.T
+        return np.asarray(down @ heatmap @ across.T)
+
+    def parts(self, xs: Floats, ys: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which cells lie inside the target's boxes, and which outside them and on no allowed ground.
+
+        The grid must lie in the content and have every edge of `target_boxes` and `allowed`.
+        """
         inside = covered_cells(self.target_boxes, xs, ys)
-        others = covered_cells(self.other_boxes, xs, ys) & ~inside
-        return float(cells[inside].sum()), float(cells[others].sum()), float(cells.sum())
+        return inside, ~(inside | covered_cells(self.allowed, xs, ys))
 
     @functools.cached_property
-    def _edges(self) -> tuple[Floats, Floats]:
+    def edges(self) -> tuple[Floats, Floats]:
         """Every x and every y at which a box or the content begins or ends, sorted, each once."""
-        rectangles = np.array([self.view.content, *self.target_boxes, *self.other_boxes])
+        rectangles = np.array([self.view.content, *self.target_boxes, *self.other_boxes, *self.allowed])
         return np.unique(rectangles[:, 0::2]), np.unique(rectangles[:, 1::2])
 
 
-def lay_out(view: View, target_boxes: Sequence[Rectangle], other_boxes: Sequence[Rectangle] = ()) -> Layout:
-    """Clips boxes to what the view shows of the image."""
+def lay_out(
+    view: View,
+    target_boxes: Sequence[Rectangle],
+    other_boxes: Sequence[Rectangle] = (),
+    allowed: Sequence[Rectangle] = (),
+) -> Layout:
+    """Clips boxes and allowed ground to what the view shows of the image."""
     clipped = [
         [part for box in boxes if (part := clip(box, view.content)) is not None]
-        for boxes in (target_boxes, other_boxes)
+        for boxes in (target_boxes, other_boxes, allowed)
     ]
     return Layout(view, *clipped)
 
@@ -147,7 +171,7 @@ def measure(heatmap: Floats, layout: Layout) -> Measures:
         peak_in_box=peak,
         rank_accuracy=rank,
         energy_in_other_boxes=_share(in_others, total),
-        energy_by_region=_energy_by_region(heatmap, layout.view, total),
+        energy_by_region=_energy_by_region(heatmap, layout.view),
     )
 
 
@@ -156,17 +180,19 @@ def _share(part: float, whole: float) -> float:
     return min(1.0, max(0.0, part / whole))
 
 
-def _energy_by_region(heatmap: Floats, view: View, total: float) -> list[float]:
+def _energy_by_region(heatmap: Floats, view: View) -> list[float]:
     left, top, right, bottom = view.content
     width, height = right - left, bottom - top
 
     def cells(edges: NDArray[np.float64]) -> Floats:
         down = interval_weights(top + edges * height, view.height, heatmap.shape[0])
         across = interval_weights(left + edges * width, view.width, heatmap.shape[1])
-        return np.asarray(down @ heatmap @ across.T) / total
+        return np.asarray(down @ heatmap @ across.T)
 
-    inner = cells(np.array([FRAME_DEPTH, 1 - FRAME_DEPTH]))[0, 0]
-    return [float(share) for share in cells(GRID_EDGES).ravel()] + [max(0.0, float(1 - inner))]
+    grid = cells(GRID_EDGES)
+    total = grid.sum()
+    inner = float(cells(np.array([FRAME_DEPTH, 1 - FRAME_DEPTH]))[0, 0] / total)
+    return [*(grid / total).ravel().tolist(), max(0.0, 1 - inner)]
 
 
 def _pixel_measures(heatmap: Floats, layout: Layout) -> tuple[bool, float | None]:
@@ -175,8 +201,12 @@ def _pixel_measures(heatmap: Floats, layout: Layout) -> tuple[bool, float | None
     left, top, right, bottom = (int(edge) for edge in view.content)
     down = resize_matrix(view.height, heatmap.shape[0])[top:bottom]
     across = resize_matrix(view.width, heatmap.shape[1])[left:right]
-    upsampled = down @ heatmap @ across.T
     inside = pixel_mask(layout.target_boxes, view.width, view.height)[top:bottom, left:right]
+    allowed = pixel_mask(layout.allowed, view.width, view.height)[top:bottom, left:right]
+    picture = inside | ~allowed
+    if not picture.any():
+        return False, None  # what allowed ground leaves is narrower than a pixel
+    upsampled, inside = (down @ heatmap @ across.T)[picture], inside[picture]
     tie = _TIE * upsampled.max()
     tied_peak = upsampled >= upsampled.max() - tie
     peak = bool(2 * np.count_nonzero(tied_peak & inside) >= np.count_nonzero(tied_peak))
@@ -184,12 +214,17 @@ def _pixel_measures(heatmap: Floats, layout: Layout) -> tuple[bool, float | None
 
 
 def _rank_accuracy(upsampled: Floats, inside: NDArray[np.bool_], tie: float) -> float | None:
-    """Share of the K hottest pixels that lie inside; the places left at the threshold by expectation."""
+    """Share of the K hottest pixels that lie inside; the places left at the threshold by expectation.
+
+    Args:
+        upsampled: the pixels of the picture, shape (n,).
+        inside: which of them lie inside, shape (n,).
+        tie: values this close are equal.
+    """
     pixels_inside = int(np.count_nonzero(inside))
     if not pixels_inside:
         return None
-    values = upsampled.ravel()
-    threshold = np.partition(values, values.size - pixels_inside)[values.size - pixels_inside]
+    threshold = np.partition(upsampled, upsampled.size - pixels_inside)[upsampled.size - pixels_inside]
     above = upsampled > threshold + tie
     tied = np.abs(upsampled - threshold) <= tie
     places = pixels_inside - np.count_nonzero(above)

@@ -1,4 +1,7 @@
-"""MeasureLocalization: every explanation becomes one score for each of its methods."""
+"""MeasureLocalization: every explanation becomes one score for each of its methods.
+
+LocateHeat adds to a score where its heat outside the boxes lies.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -7,16 +10,44 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from transforms.geometry import View
-from transforms.measure.localization import Measures, lay_out, measure, status_of
-from transforms.records import DeadLetter, Explanation, Score
+from transforms.geometry import Floats
+from transforms.labels import Labelling
+from transforms.measure.ground import Allowed, layout_of, rectangles
+from transforms.measure.localization import Measures, measure, status_of
+from transforms.measure.outside import company, outside_heat
+from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score
+
+_NOTHING_ALLOWED = Allowed()
 
 
+@dataclasses.dataclass
 class MeasureLocalization(beam.PTransform):
-    """Explanation -> Score, one for each method."""
+    """Explanation -> Score, one for each method.
+
+    Attributes:
+        allowed: context that is neither inside nor outside.
+    """
+
+    allowed: Allowed = _NOTHING_ALLOWED
 
     def expand(self, explanations: beam.PCollection[Explanation]) -> beam.PCollection[Score]:
-        return explanations | "Measure" >> beam.FlatMap(score).with_output_types(Score)
+        return explanations | "Measure" >> beam.FlatMap(score, self.allowed).with_output_types(Score)
+
+
+@dataclasses.dataclass
+class LocateHeat(beam.PTransform):
+    """Score -> Score with `outside`, where there is a scene.
+
+    Stands after everything that makes scores travel: from a scene of a few boxes it makes 10 kB.
+
+    Attributes:
+        allowed: the same as that of `MeasureLocalization`.
+    """
+
+    allowed: Allowed = _NOTHING_ALLOWED
+
+    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[Score]:
+        return scores | "Locate" >> beam.Map(located, self.allowed).with_output_types(Score)
 
 
 # A heatmap that cannot be measured has no number, neither 0 nor 1.
@@ -25,7 +56,7 @@ _UNMEASURED: dict[str, Any] = {field.name: None for field in dataclasses.fields(
 
 @dataclasses.dataclass
 class DropDuplicates(beam.PTransform):
-    """Score -> Score, or DeadLetter -> DeadLetter, without those of records that duplicate an earlier one.
+    """Score, DeadLetter or Labelling -> the same, without those of records that duplicate an earlier one.
 
     Attributes:
         keys: PCollection of (example_id, source, position) of the duplicates; few, a side input.
@@ -42,20 +73,40 @@ class DropDuplicates(beam.PTransform):
         )
 
 
-def _is_first(row: Score | DeadLetter, duplicates: Mapping[tuple[str, str, int], bool]) -> bool:
+def _is_first(row: Score | DeadLetter | Labelling, duplicates: Mapping[tuple[str, str, int], bool]) -> bool:
     return (row.example_id, row.source, row.position) not in duplicates
 
 
-def score(explanation: Explanation) -> Iterator[Score]:
-    """Measures the heatmaps of one explanation, one score for each method."""
-    left, top, right, bottom = explanation.content
-    content = (left, top, right, bottom)
-    view = View(explanation.view_width, explanation.view_height, content, content)
-    layout = lay_out(
-        view,
-        [(box.xmin, box.ymin, box.xmax, box.ymax) for box in explanation.target_boxes],
-        [(box.xmin, box.ymin, box.xmax, box.ymax) for box in explanation.other_boxes],
+_BUT_OUTSIDE = [field.name for field in dataclasses.fields(Score) if field.name != "outside"]
+
+
+def located(score: Score, allowed: Allowed = _NOTHING_ALLOWED) -> Score:
+    """The score with where its heat lies outside the boxes, or as it is where it has no scene."""
+    scene = score.scene
+    if scene is None or score.heatmap is None:
+        return score
+    layout = layout_of(scene, allowed)
+    heatmap = np.array(score.heatmap).reshape(score.map_height, score.map_width)
+    found = outside_heat(heatmap, layout)
+    others = {
+        name: rectangles(box for box in scene.other_boxes if box.name == name)
+        for name in sorted({box.name for box in scene.other_boxes})
+    }
+    outside = Outside(
+        **{name: _bytes(values) for name, values in vars(found).items()},
+        company=[Company(name, *shares) for name, shares in company(heatmap, layout, others).items()],
     )
+    return Score(**{name: getattr(score, name) for name in _BUT_OUTSIDE}, outside=outside)
+
+
+def _bytes(values: Floats | None) -> bytes:
+    return b"" if values is None else values.astype("<f8").tobytes()
+
+
+def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iterator[Score]:
+    """Measures the heatmaps of one explanation, one score for each method."""
+    scene = Scene(**{field.name: getattr(explanation, field.name) for field in dataclasses.fields(Scene)})
+    layout = layout_of(scene, allowed)
     shape = (explanation.map_height, explanation.map_width)
     for method, data in zip(explanation.methods, explanation.heatmaps, strict=True):
         heatmap = np.frombuffer(data, "<f4").reshape(shape).astype(np.float64)
@@ -88,4 +139,6 @@ def score(explanation: Explanation) -> Iterator[Score]:
             slices=explanation.slices,
             position=explanation.position,
             shard=explanation.shard,
+            scene=scene if status == "ok" and explanation.target_rule == "annotated" else None,
+            outside=None,
         )

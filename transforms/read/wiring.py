@@ -16,6 +16,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import DataError, RecordError
+from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source, clean
 from transforms.read.formats import FORMATS
@@ -113,6 +114,13 @@ class ReadExamples(beam.PTransform):
         return {"examples": examples, "dead_letters": dead_letters | beam.Flatten()}
 
 
+class LabelExamples(beam.PTransform):
+    """Example -> Labelling: what is judged of the data themselves, without the image."""
+
+    def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[Labelling]:
+        return examples | "Label" >> beam.Map(_labelling).with_output_types(Labelling)
+
+
 @dataclasses.dataclass
 class FindDuplicates(beam.PTransform):
     """Example -> DeadLetter for each example whose id an earlier record has already.
@@ -185,6 +193,11 @@ def _dead(path: str, bad: Bad) -> Any:
 
 def _identity(example: Example) -> tuple[str, tuple[str, int]]:
     return example.example_id, (example.source, example.position)
+
+
+def _labelling(example: Example) -> Labelling:
+    names = list(dict.fromkeys([box.name for box in example.boxes] + list(example.labels)))
+    return Labelling(example.example_id, example.source, example.position, names, example.slices)
 
 
 def _all_but_first(item: tuple[str, Iterable[tuple[str, int]]]) -> Iterator[tuple[str, str, int]]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from transforms.labels import AssociatedPair, Association
 from transforms.records import Finding
 from transforms.write.paths import RunPaths
 from transforms.write.schemas import SCHEMA_VERSION, TABLES
@@ -14,7 +15,7 @@ from transforms.write.schemas import SCHEMA_VERSION, TABLES
 FLAGS = ("confirmed", "hidden", "suspect")
 
 # What is counted in the pipeline: ("records",), ("dead_letters", reason), ("unmapped", model, name),
-# ("slice", key), ("status", model, method, status).
+# ("slice", key), ("allowed", name), ("status", model, method, status).
 Counts = Mapping[tuple[str, ...], int]
 
 
@@ -64,6 +65,7 @@ def build_manifest(
     counts: Counts,
     parts: Iterable[Part],
     findings: Sequence[Finding],
+    associations: Sequence[Association],
     finished: datetime.datetime,
 ) -> dict[str, Any]:
     """The manifest as a dict ready for JSON.
@@ -73,6 +75,7 @@ def build_manifest(
         counts: what the pipeline counted.
         parts: every file of every table.
         findings: every finding.
+        associations: one for each slice column, in any order.
         finished: UTC time.
     """
     records = counts.get(("records",), 0)
@@ -99,6 +102,7 @@ def build_manifest(
         "dead_letters": dead,
         "unmapped": _nested(counts, "unmapped"),
         "slices": {key: counts.get(("slice", key), 0) for key in run.slices},
+        "allowed_classes": _counted(counts, "allowed"),
         "verdicts": _verdicts(findings),
         "flagged": [
             {
@@ -109,6 +113,7 @@ def build_manifest(
             if finding.verdict in FLAGS
         ],
         **run.details,
+        "data": {**run.details["data"], "associations": _associations(run.slices, associations)},
     }
 
 
@@ -162,6 +167,18 @@ def _nested(counts: Counts, kind: str) -> dict[str, Any]:
                 branch = branch.setdefault(part, {})
             branch[key[-1]] = count
     return tree
+
+
+def _associations(keys: Sequence[str], associations: Sequence[Association]) -> list[dict[str, Any]]:
+    """The associations in the order of the config's slices, ready for JSON."""
+    rows = [
+        _plain(row, Association) for row in sorted(associations, key=lambda row: keys.index(row.slice_key))
+    ]
+    return [{**row, "pairs": [_plain(pair, AssociatedPair) for pair in row["pairs"]]} for row in rows]
+
+
+def _plain(row: Any, kind: Any) -> dict[str, Any]:
+    return {field.name: getattr(row, field.name) for field in dataclasses.fields(kind)}
 
 
 def _verdicts(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -83,6 +83,11 @@ TABLES: dict[str, pa.Schema] = {
         ("density_share_histogram", pa.list_(pa.int64())),
         ("swap_gap_histogram", pa.list_(pa.int64())),
         ("atlas", pa.list_(pa.float64())),
+        ("atlas_area", pa.list_(pa.float64())),
+        ("box_atlas", pa.list_(pa.float64())),
+        ("box_atlas_area", pa.list_(pa.float64())),
+        ("distance_heat", pa.list_(pa.float64())),
+        ("distance_area", pa.list_(pa.float64())),
         required=("model", "method", "target_layer", "group_kind", "group_name"),
     ),
     "findings": _schema(

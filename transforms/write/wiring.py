@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from transforms.labels import Association
 from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
 from transforms.write.schemas import TABLES, read_part, write_part
@@ -22,8 +23,8 @@ _WHOLE = "00000"
 class WriteReport(beam.PTransform):
     """The four tables and their counts -> Parquet files and the manifest.
 
-    Takes a dict of PCollections: `scores`, `summaries`, `findings`, `dead_letters`, and `counts` of
-    (key, count) pairs as `transforms.write.manifest.Counts` has them.
+    Takes a dict of PCollections: `scores`, `summaries`, `findings`, `dead_letters`, `counts` of (key, count)
+    pairs as `transforms.write.manifest.Counts` has them, and `associations` of the data.
 
     Attributes:
         run: what is known of the run.
@@ -58,6 +59,7 @@ class WriteReport(beam.PTransform):
                 parts=beam.pvalue.AsList(parts | beam.Flatten()),
                 counts=beam.pvalue.AsDict(tables["counts"]),
                 findings=beam.pvalue.AsList(tables["findings"]),
+                associations=beam.pvalue.AsList(tables["associations"]),
             )
         )
 
@@ -128,6 +130,7 @@ def _publish(
     parts: Sequence[Part],
     counts: Mapping[tuple[str, ...], int],
     findings: Sequence[Finding],
+    associations: Sequence[Association],
 ) -> dict[str, Any]:
     present = {part.table for part in parts}
     # A table without rows still gets a file, so that a query over it finds its columns.
@@ -137,7 +140,7 @@ def _publish(
     if FileSystems.exists(run.paths.staging):
         FileSystems.delete([run.paths.staging])
     finished = datetime.datetime.now(datetime.UTC)
-    manifest = build_manifest(run, counts, parts, findings, finished)
+    manifest = build_manifest(run, counts, parts, findings, associations, finished)
     write_text(run.paths.record("manifest.json"), to_json(manifest))
     return manifest
 

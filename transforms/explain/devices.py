@@ -1,0 +1,52 @@
+"""What TensorFlow computes on, and how a graph is compiled for it."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+# Above this, folding the weights into the graph costs more time than the folded graph saves.
+_MAX_FROZEN_BYTES = 256 * 2**20
+
+
+@functools.cache
+def prepare() -> None:
+    """Lets GPU memory grow as it is needed, which must be said before a GPU is first used."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def devices() -> list[str]:
+    """What TensorFlow can compute on, such as `CPU:0` and `GPU:0 NVIDIA A100`."""
+    names = []
+    for device in tf.config.list_physical_devices():
+        details = tf.config.experimental.get_device_details(device) if device.device_type == "GPU" else {}
+        name = device.name.removeprefix("/physical_device:")
+        names.append(f"{name} {details.get('device_name', '')}".strip())
+    return names
+
+
+def compiled(
+    function: Callable[..., Any], specs: list[tf.TensorSpec], weight_bytes: int, xla: bool | None = None
+) -> Callable[..., Any]:
+    """Traces a function once and freezes it, so that TensorFlow can fold batch norm into convolutions.
+
+    Args:
+        function: tensors in, a list of tensors out.
+        specs: shape and type of each input.
+        weight_bytes: size of the weights of the model in it; large ones are left as they are.
+        xla: compile by XLA; None does so where there is a GPU, as on a CPU it is 2 to 20 times slower.
+    """
+    concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+    if weight_bytes <= _MAX_FROZEN_BYTES:
+        # The gradient of a loop, as in a recurrent head, asks for the variables themselves: then without.
+        with contextlib.suppress(ValueError):
+            concrete = convert_variables_to_constants_v2(concrete)
+    if xla is None:
+        xla = bool(tf.config.list_physical_devices("GPU"))
+    if not xla:
+        return concrete  # type: ignore[no-any-return]
+    return tf.function(lambda *inputs: concrete(*inputs), jit_compile=True)  # type: ignore[no-any-return]

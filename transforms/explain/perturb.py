@@ -1,0 +1,164 @@
+"""Score-CAM and Ablation-CAM: forward passes in which one channel acts alone, or is taken away.
+
+Each image needs one forward pass for every channel, or for as many as the budget allows, so these methods
+cost tens to thousands of times what the gradient methods cost.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from transforms.explain.devices import compiled
+from transforms.explain.methods import ablationcam, scorecam
+from transforms.explain.model import Anatomy, Cut
+from transforms.explain.program import Program, map_of
+from transforms.progress import PROGRESS
+
+# For each layer and method, heatmaps of one image: float32 of shape (T, h, w).
+Maps = dict[str, dict[str, NDArray[np.float32]]]
+
+
+class Perturbation:
+    """Computes the methods that need a forward pass for every channel, one image at a time.
+
+    Args:
+        program: the model.
+        methods: `scorecam`, `ablationcam` or both.
+        batch_size: channels in one forward pass.
+        budget: the most channels of an image that are tried: those whose activations vary most over its
+            positions; the others get no weight.
+    """
+
+    def __init__(self, program: Program, methods: Sequence[str], batch_size: int, budget: int) -> None:
+        self._program, self._methods, self._batch, self._budget = program, methods, batch_size, budget
+        height, width = program.image_input.size
+        self._image = tf.TensorSpec((1, height, width, 3), tf.uint8)
+        found: list[Anatomy] = []
+
+        def look(images: tf.Tensor) -> list[tf.Tensor]:
+            anatomy = program.dissect(program.normalised(images))
+            found.append(anatomy)
+            maps = [map_of(cut.tensor, cut) for cut in anatomy.cuts]
+            return [anatomy.logits, *maps, *(cut.tensor for cut in anatomy.cuts)]
+
+        self._look = self._compiled(look, [self._image])
+        self._cuts = found[0].cuts
+        self._masked = self._compiled(
+            self._logits_of_masked,
+            [self._image, tf.TensorSpec((batch_size, height, width), tf.float32)],
+        )
+        self._ablated = [
+            _from_cut(program, batch_size, index, cut)
+            for index, cut in enumerate(self._cuts)
+            if "ablationcam" in methods
+        ]
+
+    def explain(self, image: NDArray[np.uint8], targets: NDArray[np.int32]) -> Maps:
+        """The heatmaps of one image, after the ReLU.
+
+        Args:
+            image: uint8 of shape (H, W, 3).
+            targets: class indexes, shape (T,); negative for no target, which gets a map of zeros.
+        """
+        pixels = tf.constant(image[None])
+        logits, *rest = self._look(pixels)
+        whole = logits.numpy()[0] * np.float32(self._program.sign)
+        found: Maps = {}
+        for index, cut in enumerate(self._cuts):
+            activations, raw = rest[index], rest[len(self._cuts) + index]
+            chosen = _most_varied(activations.numpy()[0], self._budget)
+            kept = tf.gather(activations, chosen, axis=-1)
+            scores = {}
+            if "scorecam" in self._methods:
+                mask = functools.partial(self._logits_behind_masks, pixels)
+                scores["scorecam"] = self._rounds(tf.transpose(kept[0], (2, 0, 1)), mask)
+            if "ablationcam" in self._methods:
+                ablate = functools.partial(self._ablated[index], pixels, raw)
+                scores["ablationcam"] = self._rounds(tf.constant(chosen, tf.int32), ablate)
+            maps = found[cut.name] = {m: np.zeros((len(targets), *cut.map_size), np.float32) for m in scores}
+            for column, target in enumerate(targets):
+                if target < 0:
+                    continue
+                for method, values in scores.items():
+                    of_target = values[None, :, target]
+                    if method == "scorecam":
+                        signed = scorecam(kept, of_target)
+                    else:
+                        signed = ablationcam(kept, whole[None, target], of_target)
+                    maps[method][column] = tf.nn.relu(signed)[0].numpy()
+        return found
+
+    def _rounds(
+        self, tensor: tf.Tensor, logits_of: Callable[[tf.Tensor], list[tf.Tensor]]
+    ) -> NDArray[np.float32]:
+        """Logits for every channel, shape (channels, K), in batches of which the last is padded."""
+        logits = []
+        for first in range(0, int(tensor.shape[0]), self._batch):
+            part = tensor[first : first + self._batch]
+            count = int(part.shape[0])
+            padding = [[0, self._batch - count]] + [[0, 0]] * (part.shape.rank - 1)
+            logits.append(logits_of(tf.pad(part, padding))[0].numpy()[:count])
+            PROGRESS.add_channels(count)
+        return np.concatenate(logits) * np.float32(self._program.sign)
+
+    def _logits_behind_masks(self, pixels: tf.Tensor, channels: tf.Tensor) -> Any:
+        return self._masked(pixels, self._masks(channels))
+
+    def _logits_of_masked(self, image: tf.Tensor, masks: tf.Tensor) -> list[tf.Tensor]:
+        return [self._program.dissect(self._program.normalised(image) * masks[..., None]).logits]
+
+    def _masks(self, channels: tf.Tensor) -> tf.Tensor:
+        """Each channel upsampled and scaled to 0..1, shape (B, H, W); a flat one masks everything."""
+        size = self._program.image_input.size
+        upsampled = tf.image.resize(channels[..., None], size, method="bilinear")[..., 0]
+        low = tf.reduce_min(upsampled, axis=(1, 2), keepdims=True)
+        high = tf.reduce_max(upsampled, axis=(1, 2), keepdims=True)
+        return tf.math.divide_no_nan(upsampled - low, high - low)
+
+    def _compiled(self, function: Callable[..., Any], specs: list[tf.TensorSpec]) -> Callable[..., Any]:
+        return compiled(function, specs, self._program.classifier.weight_bytes)
+
+
+def _from_cut(program: Program, batch_size: int, index: int, cut: Cut) -> Callable[..., Any]:
+    """Logits of one image from its cut with one channel set to zero, for a batch of channels.
+
+    The cut is fed in the middle of the frozen graph: where it separates the image from the logits, only the
+    head is computed.
+    """
+    height, width = program.image_input.size
+    found: list[Anatomy] = []
+
+    def whole(images: tf.Tensor) -> tf.Tensor:
+        found.append(program.dissect(program.normalised(images)))
+        return found[0].logits
+
+    spec = tf.TensorSpec((batch_size, height, width, 3), tf.uint8)
+    frozen = convert_variables_to_constants_v2(
+        tf.function(whole, autograph=False).get_concrete_function(spec)
+    )
+    definition = frozen.graph.as_graph_def()
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    names = [frozen.inputs[0].name, found[0].cuts[index].tensor.name, found[0].logits.name]
+    images, middle, logits = (wrapped.graph.get_tensor_by_name(name) for name in names)
+    head = wrapped.prune([middle] if cut.separates else [images, middle], [logits])
+    axis = next(i for i, parts in enumerate(cut.layout) if parts and parts[0].role == "channel")
+
+    def without(image: tf.Tensor, raw: tf.Tensor, channels: tf.Tensor) -> list[tf.Tensor]:
+        kept = 1 - tf.one_hot(channels, raw.shape[axis], dtype=raw.dtype)
+        shape = [batch_size, *(raw.shape[axis] if i == axis else 1 for i in range(1, raw.shape.rank))]
+        ablated = raw * tf.reshape(kept, shape)
+        pixels = tf.tile(image, (batch_size, 1, 1, 1))
+        return list(head(ablated) if cut.separates else head(pixels, ablated))
+
+    return without
+
+
+def _most_varied(activations: NDArray[np.float32], budget: int) -> NDArray[np.int64]:
+    """The channels with the largest standard deviation over the positions of an image, in order of index."""
+    spread = activations.std(axis=(0, 1))
+    return np.sort(np.argsort(-spread, kind="stable")[:budget])
