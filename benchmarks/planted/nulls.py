@@ -112,9 +112,9 @@ _ONES: Final = [_one(value) for value in _SUPPORT]
 def _tally(counts: NDArray[np.integer]) -> Tally:
     """The tally of so many scores of each value of the support."""
     total = Tally.zero()
-    for index in np.flatnonzero(counts):
-        one = _ONES[index]
-        total += Tally(one.numbers * counts[index], one.histogram * counts[index])
+    for one, count in zip(_ONES, counts, strict=True):
+        for _ in range(count):
+            total += one
     return total
 
 
