@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DRAWS := $(VENV)/.draws
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow check format bench bench-peers bench-memory bench-bfloat16 clean
+.PHONY: help demo test test-slow check format bench bench-peers bench-memory bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -14,6 +15,10 @@ help:  ## list the targets
 $(INSTALLED): setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(DRAWS): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
 # xplique's pin of TensorFlow is overruled by --no-deps; peers.txt says why.
@@ -52,6 +57,12 @@ bench-memory: $(INSTALLED)  ## the engine's memory above a forward pass, and ove
 
 bench-bfloat16: $(INSTALLED)  ## what bfloat16 changes on the real photos in AUDIT_TEST_DATA
 	$(BIN)/python benchmarks/bench_bfloat16.py $(AUDIT_TEST_DATA)
+
+validate: $(DRAWS)  ## how often the verdicts are right, on 24 models with planted shortcuts
+	$(BIN)/python -m benchmarks.planted --page docs/validation.md
+
+validate-full: $(DRAWS)  ## the same on all of them; goes on where it was interrupted
+	$(BIN)/python -m benchmarks.planted --full --page docs/validation.md
 
 clean:  ## remove the environments and what the demo made
 	rm -rf $(VENV) $(PEERS) demo-audit

@@ -38,6 +38,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<3"],
         "gcp": ["apache-beam[gcp]>=2.77,<3"],
         "aws": ["apache-beam[aws]>=2.77,<3"],
+        "bench": ["matplotlib>=3.10,<4"],  # the picture of the validation page
         "dev": [
             "duckdb",  # the tables are tested through the readers that users have
             "hypothesis",
