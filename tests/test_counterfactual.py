@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from transforms.explain.counterfactual import box_mask, on_background, without
+from transforms.explain import counterfactual
+from transforms.explain.counterfactual import box_mask, on_background
 from transforms.explain.sampling import Donors, Sample, names_with_boxes, plan_samples, rank
 from transforms.records import Box
 
 from .builders import make_example, make_image
+
+
+def without(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """One picture filled, beside another one that must not matter."""
+    other = np.zeros_like(pixels)
+    filled = counterfactual.without(np.stack([other, pixels]), np.stack([~mask, mask]))
+    return np.asarray(filled[1])
 
 
 def test_a_mask_is_the_union_of_boxes_with_edges_outward() -> None:

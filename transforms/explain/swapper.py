@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.explain.counterfactual import Pixels, box_mask, on_background, without
+from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
 from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, Pictured
 from transforms.explain.sampling import Donors, Sample, names_with_boxes, rank
@@ -16,7 +16,6 @@ from transforms.records import Example, Swap
 _MOST_OBJECT = 0.95
 # Prepared backgrounds that a worker keeps, of 150 kB each at 224x224.
 _MOST_BACKGROUNDS = 256
-_ARMS = ("same", "other", "removed")
 
 
 class Swapper:
@@ -45,6 +44,7 @@ class Swapper:
 
     def _swap_by(self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]) -> Iterator[Swap]:
         images: list[Pixels] = []
+        whole: list[tuple[Pixels, Mask]] = []
         asked: list[tuple[Example, str, str]] = []
         for picture in pictured:
             example = picture.example
@@ -61,17 +61,20 @@ class Swapper:
                 if same is None or other is None:
                     continue
                 images += [on_background(pixels, mask, same), on_background(pixels, mask, other)]
-                images.append(without(pixels, mask))
+                whole.append((pixels, mask))
                 asked.append((example, name, other_name))
         if not asked:
             return
-        found = engine(np.stack(images), np.full((len(images), 1), NO_TARGET, np.int32))
-        probabilities = engine.probabilities(found.logits).reshape(len(asked), len(_ARMS), -1)
-        for row, (example, name, donor_class) in enumerate(asked):
-            if any(len(_ARMS) * row + arm in found.out_of_memory for arm in range(len(_ARMS))):
+        removed = without(*(np.stack(arrays) for arrays in zip(*whole, strict=True)))
+        shown = np.concatenate([np.stack(images), removed])
+        found = engine(shown, np.full((len(shown), 1), NO_TARGET, np.int32))
+        probabilities = engine.probabilities(found.logits)
+        for index, (example, name, donor_class) in enumerate(asked):
+            rows = [2 * index, 2 * index + 1, len(images) + index]
+            if set(rows) & set(found.out_of_memory):
                 continue
             same_p, other_p, removed_p = (
-                _of_classes(p, spec.class_map.classes[name], engine.head) for p in probabilities[row]
+                _of_classes(p, spec.class_map.classes[name], engine.head) for p in probabilities[rows]
             )
             if not np.isfinite([same_p, other_p, removed_p]).all():
                 continue
@@ -111,7 +114,8 @@ class Swapper:
             return None
         pixels = picture.view_of(spec, engine)
         boxes = picture.boxes_of(name, spec, engine)
-        return without(pixels, box_mask(boxes, pixels.shape[1], pixels.shape[0]))
+        mask = box_mask(boxes, pixels.shape[1], pixels.shape[0])
+        return np.asarray(without(pixels[None], mask[None])[0])
 
     def _strangers(self, spec: ModelSpec, name: str) -> list[str]:
         """Sampled classes that mean other classes of the model."""
