@@ -132,12 +132,13 @@ def print_summary(
 
 def last_line(manifest: Mapping[str, Any]) -> str:
     """The outcome of a complete run in one sentence."""
-    suspects = sum(1 for row in manifest["flagged"] if row["group_kind"] != "model")
+    flagged = [row["verdict"] for row in manifest["flagged"] if row["group_kind"] != "model"]
+    found = ", ".join(f"{flagged.count(word)} {word}" for word in FLAGS if word in flagged)
     classes = [of["class"] for of in manifest["verdicts"].values()]
     judged = sum(sum(verdicts.values()) for verdicts in classes)
     insufficient = sum(verdicts.get("insufficient", 0) for verdicts in classes)
     return (
-        f"Audit {manifest['name']} complete: {_counted(suspects, 'suspect')} among "
+        f"Audit {manifest['name']} complete: {found or 'nothing flagged'} among "
         f"{_counted(judged, 'class', 'classes')} ({insufficient} insufficient), "
         f"{manifest['records']:,} records at {manifest['images_per_second']:,.1f}/s; "
         f"run {manifest['run_id']} in {_short(manifest['config']['output'])}"

@@ -187,7 +187,7 @@ def test_a_run_ends_with_one_clear_line(folder: Path, capsys: pytest.CaptureFixt
 
     assert "" == err
     assert (
-        "Audit test complete: 0 suspects among 2 classes (2 insufficient), 4 records at "
+        "Audit test complete: nothing flagged among 2 classes (2 insufficient), 4 records at "
         f"{found['images_per_second']:,.1f}/s; run r1 in elsewhere"
     ) == out.splitlines()[-1]
     assert (True, 4, 8) == (found["complete"], found["records"], found["rows"]["scores"])

@@ -315,7 +315,8 @@ class Finding:
 
     Attributes:
         finding_id: stable hash of what is judged, the same in every run.
-        verdict: `suspect`, `unsuspected` or `insufficient`.
+        verdict: `confirmed`, `hidden`, `suspect`, `clear` or `insufficient`; `unsuspected` without the
+            counterfactual stage.
         n: measured rows; for a class or slice within it, its measured images.
         log10_e_suspect: evidence that the class looks less at its boxes than its reference.
         peers_median: median density share of the peer classes, where there are enough of them.
