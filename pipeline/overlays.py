@@ -10,7 +10,7 @@ from transforms.errors import DataError, RecordError, UsageError, did_you_mean
 from transforms.explain.decode import decode, show
 from transforms.explain.engine import Engine
 from transforms.explain.settings import PIXEL_METHODS, Preprocess
-from transforms.explain.targets import NO_TARGET
+from transforms.explain.targets import NO_TARGET, find_label
 from transforms.geometry import plan_view
 from transforms.write.overlay import OverlayRow
 
@@ -82,8 +82,9 @@ def _clipped(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _class_index(name: str, labels: Sequence[str], classes: int) -> int:
-    if name in labels:
-        return labels.index(name)
+    index = find_label(name, labels)
+    if index is not None:
+        return index
     if name.isdecimal() and int(name) < classes:
         return int(name)
     if name.isdecimal() or not labels:

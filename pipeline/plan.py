@@ -32,7 +32,7 @@ from transforms.explain.devices import devices
 from transforms.explain.explainer import ModelSpec, engine_of
 from transforms.explain.loading import content_hash
 from transforms.explain.settings import ModelSettings
-from transforms.explain.targets import ClassMap
+from transforms.explain.targets import ClassMap, find_label
 from transforms.read.wiring import Listing, first_records, list_shards
 from transforms.records import Group
 from transforms.write.manifest import RunRecord
@@ -188,11 +188,12 @@ def _listed(classes: Sequence[int | str], labels: Sequence[str], where: str) -> 
     for name in classes:
         if isinstance(name, int):
             indexes.append(name)
-        elif name in labels:
-            indexes.append(labels.index(name))
-        else:
+            continue
+        index = find_label(name, labels)
+        if index is None:
             hint = did_you_mean(name, labels)
             raise ConfigError(f"explain.classes: {name!r} is no label of {where}{hint}")
+        indexes.append(index)
     return tuple(dict.fromkeys(indexes))
 
 

@@ -1,6 +1,6 @@
 """Which targets an example has, given what its names mean to the model."""
 
-from transforms.explain.targets import ClassMap, Target, plan_targets
+from transforms.explain.targets import ClassMap, Target, find_label, plan_targets
 
 CLASSES = ClassMap({"cat": [3], "dog": [5, 6], "wolf": [5, 6], "fish": [1, 2]})
 
@@ -44,3 +44,11 @@ def test_listed_classes_are_targets_of_every_example_that_has_one() -> None:
         Target("listed", None, 3),
     ] == plan_targets(["cat"], CLASSES, ("annotated",), (7, 3))
     assert [] == plan_targets(["ufo"], CLASSES, ("annotated",), (7,))
+
+
+def test_a_label_is_found_by_itself_or_by_a_synonym_of_its_own() -> None:
+    labels = ["tabby, tabby cat", "crane", "crane, bird", "cat"]
+
+    assert [0, 0, 1, 3, None] == [
+        find_label(name, labels) for name in ("tabby", "tabby, tabby cat", "crane", "cat", "dog")
+    ]

@@ -55,6 +55,17 @@ class ClassMap:
         return target_class in self.classes.get(name, ())
 
 
+def find_label(name: str, labels: Sequence[str]) -> int | None:
+    """The class of a label, or of the only label that has the name among its synonyms.
+
+    ImageNet's labels are lists such as `tabby, tabby cat`.
+    """
+    if name in labels:
+        return labels.index(name)
+    found = [index for index, label in enumerate(labels) if name in label.split(", ")]
+    return found[0] if len(found) == 1 else None
+
+
 def plan_targets(
     names: Sequence[str], class_map: ClassMap, rules: Sequence[str], listed: Sequence[int] = ()
 ) -> list[Target]:

@@ -103,7 +103,8 @@ def _model(
     """The average of the classes' e-values convicts; without a flag, all classes together must be clear."""
     if not tested:
         verdict = "suspect" if finding.verdict == "suspect" else "insufficient"
-        return dataclasses.replace(finding, verdict=verdict)
+        message = f"{finding.message}; no class has the {settings.min_images} needed background swaps"
+        return dataclasses.replace(finding, verdict=verdict, message=message)
     average = log10_mean_e(list(tested.values()))
     whole = sum((gaps[name] for name in tested), start=GapTally.zero())
     lower, upper = whole.bounds()
