@@ -1,10 +1,11 @@
-"""The command line: `gradcam-audit run | inspect | overlay | schema | demo`.
+"""The command line: `gradcam-audit run | gate | inspect | overlay | schema | demo`.
 
-Exit status: 0 done, 2 the request is wrong, 3 the run failed. TensorFlow and Beam are imported by the
+Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` has its own. TensorFlow and Beam are imported by the
 commands that need them, so that help and usage errors come at once.
 """
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -75,6 +76,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(function=_run)
 
+    gate = commands.add_parser(
+        "gate",
+        help="pass or fail the newest run, by its exit status",
+        description="Exit status: 0 pass, 1 findings, 2 bad usage, 3 no complete run, 4 inconclusive.",
+        allow_abbrev=False,
+    )
+    gate.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
+    gate.add_argument("--run-id", metavar="RUN[:MODEL]", help="instead of the run that was started last")
+    gate.add_argument(
+        "--fail-on",
+        choices=["confirmed", "suspect"],
+        default="confirmed",
+        help="confirmed includes hidden; suspect includes all flags (default: %(default)s)",
+    )
+    gate.add_argument("--json", action="store_true", help="print JSON")
+    gate.set_defaults(function=_gate)
+
     add_inspect(commands)
     add_overlay(commands)
 
@@ -106,6 +124,14 @@ def _run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
         return DONE
     console.print_summary(manifest, read_rows(planned.run, "summaries"), read_rows(planned.run, "findings"))
     return DONE
+
+
+def _gate(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.gate import judge_run
+
+    answer = judge_run(arguments.output, arguments.run_id, arguments.fail_on)
+    print(json.dumps(dataclasses.asdict(answer), indent=2) if arguments.json else answer.line)
+    return answer.status
 
 
 def _schema(_: argparse.Namespace, __: Sequence[str]) -> int:

@@ -89,7 +89,7 @@ def test_help_names_the_commands() -> None:
     done = in_process(["--help"], "")
 
     assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
-    assert ["run", "inspect", "overlay", "schema", "demo"] == re.findall(
+    assert ["run", "gate", "inspect", "overlay", "schema", "demo"] == re.findall(
         r"^    (\w+) ", done.stdout, re.MULTILINE
     )
 
