@@ -1,7 +1,7 @@
 """The command line: `gradcam-audit run | gate | inspect | overlay | schema | demo`.
 
-Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` has its own. TensorFlow and Beam are imported by the
-commands that need them, so that help and usage errors come at once.
+Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` has its own. TensorFlow and Beam are
+imported by the commands that need them, so that help and usage errors come at once.
 """
 
 import argparse
