@@ -18,6 +18,12 @@ METHODS = ("gradcam", "hirescam")
 layers = keras.layers
 
 
+@pytest.fixture(autouse=True)
+def _same_weights() -> None:
+    """Random weights, but the same ones each time: with others a tiny network may be dead."""
+    keras.utils.set_random_seed(1)
+
+
 def engine_of(model: keras.Model, path: Path, **options: object) -> Engine:
     model.save(path / "m.keras")
     return load_engine(str(path / "m.keras"), METHODS, batch_size=2, **options)  # type: ignore[arg-type]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transforms.explain.layout import Layout, as_map, drops_the_map, follow, grid_of, of_image, of_tokens
+from transforms.explain.follow import drops_the_map, follow
+from transforms.explain.layout import Layout, as_map, grid_of, of_image, of_tokens
 
 MAP = "n2 r4 c6 k3"
 WEIGHTS = tf.constant(np.ones((3, 5), np.float32))

@@ -92,6 +92,7 @@ def test_on_a_linear_head_one_backward_pass_gives_the_ablation_weights(tiny_mode
 
 def test_layers_in_a_model_that_they_do_not_cut_in_two(tmp_path: Path) -> None:
     """The head also reads the mean colour: ablating needs the image beside the activations."""
+    keras.utils.set_random_seed(0)
     layers = keras.layers
     inputs = keras.Input((16, 16, 3))
     x = layers.Conv2D(3, 3, strides=2, activation="relu", name="last")(inputs)

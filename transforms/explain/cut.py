@@ -6,7 +6,8 @@ from typing import Literal
 
 import tensorflow as tf
 
-from transforms.explain.layout import Layout, drops_the_map, follow, grid_of, of_image, of_tokens
+from transforms.explain.follow import drops_the_map, follow
+from transforms.explain.layout import Layout, grid_of, of_image, of_tokens
 
 # Paths are counted modulo this prime, as their number doubles with every residual block.
 _PRIME = 2**61 - 1
