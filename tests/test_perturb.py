@@ -157,3 +157,16 @@ def test_negative_polarity_asks_what_speaks_against_the_class(tiny_model: Path) 
         assert plus.heatmaps[method].any()
         assert minus.heatmaps[method].any()
         assert not (plus.heatmaps[method] * minus.heatmaps[method]).any()
+
+
+def test_a_halved_batch_is_that_of_the_channels_too(tiny_model: Path) -> None:
+    """Score-CAM's passes are as large as the engine's, and shrink with them."""
+    engine = load_engine(str(tiny_model), METHODS, batch_size=4)
+    targets = np.int32([[0], [1]])
+    expected = engine(IMAGES, targets).heatmaps
+    engine._halve(4)
+    found = engine(IMAGES, targets).heatmaps
+
+    assert 2 == engine._perturbation._batch
+    for method in METHODS:
+        np.testing.assert_allclose(found[method], expected[method], atol=1e-5 * expected[method].max())

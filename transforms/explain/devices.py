@@ -31,7 +31,7 @@ def devices() -> list[str]:
 
 def compiled(
     function: Callable[..., Any], specs: list[tf.TensorSpec], weight_bytes: int, xla: bool | None = None
-) -> Callable[..., Any]:
+) -> Any:
     """Traces a function once and freezes it, so that TensorFlow can fold batch norm into convolutions.
 
     Args:
@@ -39,6 +39,9 @@ def compiled(
         specs: shape and type of each input.
         weight_bytes: size of the weights of the model in it; large ones are left as they are.
         xla: compile by XLA; None does so where there is a GPU, as on a CPU it is 2 to 20 times slower.
+
+    Returns:
+        A function of such tensors, which traces no more.
     """
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
     if weight_bytes <= _MAX_FROZEN_BYTES:
@@ -48,5 +51,5 @@ def compiled(
     if xla is None:
         xla = bool(tf.config.list_physical_devices("GPU"))
     if not xla:
-        return concrete  # type: ignore[no-any-return]
-    return tf.function(lambda *inputs: concrete(*inputs), jit_compile=True)  # type: ignore[no-any-return]
+        return concrete
+    return tf.function(lambda *inputs: concrete(*inputs), jit_compile=True)

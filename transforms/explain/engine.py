@@ -244,6 +244,7 @@ class Engine:
             if self.batch_size == batch:  # else another thread has halved it meanwhile
                 self.batch_size = batch // 2
                 self._functions.clear()
+                self.__dict__.pop("_perturbation", None)  # made for the old batch size
             return True
 
     def _trace(self, columns: int, batch: int | None = None) -> Anatomy:

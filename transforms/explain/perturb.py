@@ -120,7 +120,7 @@ class Perturbation:
         high = tf.reduce_max(upsampled, axis=(1, 2), keepdims=True)
         return tf.math.divide_no_nan(upsampled - low, high - low)
 
-    def _compiled(self, function: Callable[..., Any], specs: list[tf.TensorSpec]) -> Callable[..., Any]:
+    def _compiled(self, function: Callable[..., Any], specs: list[tf.TensorSpec]) -> Any:
         return compiled(function, specs, self._program.classifier.weight_bytes)
 
 

@@ -33,12 +33,12 @@ def import_function(name: str) -> Callable[..., Any]:
     if not (module_name and colon and function_name):
         raise ModelError(f"{name!r} names no function; module:function is needed")
     module = import_module(module_name)
-    function = getattr(module, function_name, None)
+    function: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(function):
         functions = [key for key, value in vars(module).items() if callable(value)]
         hint = did_you_mean(function_name, functions)
         raise ModelError(f"module {module_name!r} has no function {function_name!r}{hint}")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def objects_of(module: ModuleType) -> dict[str, Any]:
