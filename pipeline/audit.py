@@ -7,8 +7,15 @@ import apache_beam as beam
 from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
+from transforms.columns import computed_key
 from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
-from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
+from transforms.judge.wiring import (
+    AssociateSlices,
+    CountCompany,
+    JudgeModels,
+    SampleHeat,
+    SummarizeScores,
+)
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
@@ -33,7 +40,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
-    explained = read["examples"] | "Explain" >> ExplainExamples(plan.specs, config.explain)
+    explained = read["examples"] | "Explain" >> ExplainExamples(
+        plan.specs, config.explain, config.computed_slices
+    )
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
     allowed = Allowed(config.judge.allowed_regions, config.judge.allowed_classes)
@@ -48,17 +57,25 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups)
     company = located | "CountCompany" >> CountCompany(plan.judged)
     swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
-    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.judged, company, plan.withheld, swaps)
+    sightings = located | "SampleHeat" >> SampleHeat(plan.judged)
+    judged = tallies | "JudgeModels" >> JudgeModels(
+        config.judge, plan.judged, company, plan.withheld, swaps, sightings
+    )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
 
-    # The data are judged themselves, before any model: by names and metadata only.
-    associations = (
-        read["examples"]
-        | "Label" >> LabelExamples()
-        | "DropDuplicateLabels" >> DropDuplicates(duplicates["keys"], Labelling)
-        | "AssociateSlices" >> AssociateSlices(config.slices, config.judge)
-    )
+    # The data are judged themselves, whatever the models: by metadata, then by what the pictures look like.
+    computed = [computed_key(column) for column in config.computed_slices]
+    labellings = read["examples"] | "Label" >> LabelExamples()
+    associations = [
+        rows
+        | f"DropDuplicates{name}" >> DropDuplicates(duplicates["keys"], Labelling)
+        | f"Associate{name}" >> AssociateSlices(keys, config.judge)
+        for name, rows, keys in (
+            ("Given", labellings, config.slices),
+            ("Computed", explained.labellings, computed),
+        )
+    ] | "Associations" >> beam.Flatten()
 
     # A duplicate has its dead letter already, whatever else is wrong with it.
     undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(

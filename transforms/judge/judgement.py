@@ -6,8 +6,10 @@ from transforms.judge.company import Pair
 from transforms.judge.confirmation import confirm
 from transforms.judge.gaps import GapTally
 from transforms.judge.heat import Ints
+from transforms.judge.modes import find_modes
 from transforms.judge.plausibility import implausible
 from transforms.judge.settings import JudgeSettings
+from transforms.judge.sightings import Sightings
 from transforms.judge.statistics import Tally
 from transforms.judge.verdicts import judge_model
 from transforms.judge.wording import say_where
@@ -20,6 +22,7 @@ def conclude(
     gaps: Mapping[str, GapTally] | None,
     settings: JudgeSettings,
     withheld: str | None = None,
+    sightings: Mapping[Group, Sightings] | None = None,
 ) -> list[Finding]:
     """The findings of one model.
 
@@ -29,6 +32,7 @@ def conclude(
         gaps: annotated class -> its background swaps; None without the counterfactual stage.
         settings: margins and rates.
         withheld: why no verdicts are made, None where they are.
+        sightings: class -> its sampled maps, in which modes are looked for.
     """
     if not tallies:  # nothing was scored, and the run fails for that
         return []
@@ -36,4 +40,5 @@ def conclude(
     findings = judge_model(tallies, settings, reason)
     if gaps is not None and reason is None:
         findings = confirm(findings, gaps, settings)
-    return list(say_where(findings, tallies, company, settings))
+    modes = find_modes(sightings or {}, settings) if reason is None else []
+    return [*say_where(findings, tallies, company, settings), *modes]

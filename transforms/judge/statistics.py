@@ -223,12 +223,18 @@ def welch(slice_: Tally, rest: Tally) -> tuple[float, float]:
         any spread a difference gives p = 0 and infinite d, and no difference p = 1 and d = 0.
     """
     difference = _present(rest.mean("density_share")) - _present(slice_.mean("density_share"))
-    variances = slice_.variance(), rest.variance()
-    errors = variances[0] / slice_.measured, variances[1] / rest.measured
+    return welch_test(difference, (slice_.variance(), rest.variance()), (slice_.measured, rest.measured))
+
+
+def welch_test(
+    difference: float, variances: tuple[float, float], counts: tuple[int, int]
+) -> tuple[float, float]:
+    """The same as `welch`, of how much lower a mean is, and of both sample variances and counts."""
+    errors = variances[0] / counts[0], variances[1] / counts[1]
     error = sum(errors)
     if error == 0:
         return (0.0, math.inf) if difference > 0 else (1.0, 0.0 if difference == 0 else -math.inf)
-    freedom = error**2 / (errors[0] ** 2 / (slice_.measured - 1) + errors[1] ** 2 / (rest.measured - 1))
+    freedom = error**2 / (errors[0] ** 2 / (counts[0] - 1) + errors[1] ** 2 / (counts[1] - 1))
     p_value = float(special.stdtr(freedom, -difference / math.sqrt(error)))
     return p_value, difference / math.sqrt(sum(variances) / 2)
 

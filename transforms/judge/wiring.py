@@ -4,6 +4,7 @@ AssociateSlices judges the data themselves, without any model.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from transforms.judge.groups import groups_of
 from transforms.judge.heat import Ints
 from transforms.judge.judgement import conclude
 from transforms.judge.settings import JudgeSettings
+from transforms.judge.sightings import Sightings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.labels import Association, Labelling
@@ -68,6 +70,26 @@ class CountCompany(beam.PTransform):
 
 
 @dataclasses.dataclass
+class SampleHeat(beam.PTransform):
+    """Score -> (Group, Sightings), one for each class: a sample of where its heat lies, image by image.
+
+    Attributes:
+        judged: model -> the layer and the method whose heatmaps its verdicts use.
+    """
+
+    judged: Mapping[str, tuple[str, str]]
+
+    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Group, Sightings]]:
+        judged = self.judged
+        return (
+            scores
+            | "Judged" >> beam.Filter(lambda score: _is_judged(score, judged))
+            | "ByClass" >> beam.FlatMap(_keyed_by_class).with_output_types(tuple[Group, Score])
+            | "Sample" >> beam.CombinePerKey(KeepSmallest()).with_output_types(tuple[Group, Sightings])
+        )
+
+
+@dataclasses.dataclass
 class JudgeModels(beam.PTransform):
     """(Group, Tally) -> Summary and Finding.
 
@@ -77,6 +99,7 @@ class JudgeModels(beam.PTransform):
         company: PCollection from `CountCompany` of the same, or None.
         withheld: why no verdicts are made, None where they are.
         swaps: PCollection of Swap for the counterfactual verdicts, or None to do without.
+        sightings: PCollection from `SampleHeat` of the same scores, in which modes are looked for, or None.
 
     Returns:
         PCollections `summaries` and `findings`.
@@ -87,6 +110,7 @@ class JudgeModels(beam.PTransform):
     company: Any = None
     withheld: str | None = None
     swaps: Any = None
+    sightings: Any = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
         judged = self.judged  # by itself, since `self` holds a PCollection
@@ -107,6 +131,10 @@ class JudgeModels(beam.PTransform):
                 | "Gaps" >> beam.CombinePerKey(TallySwaps())
                 | "GapsByModel" >> beam.MapTuple(_gap_by_model).with_output_types(tuple[str, Any])
             )
+        if self.sightings is not None:
+            parts["sightings"] = self.sightings | "SightingsByModel" >> beam.Map(_by_model).with_output_types(
+                tuple[str, tuple[Group, Any]]
+            )
         findings = (
             parts
             | "OneModel" >> beam.CoGroupByKey()
@@ -116,6 +144,23 @@ class JudgeModels(beam.PTransform):
             )
         )
         return {"summaries": summaries, "findings": findings}
+
+
+class KeepSmallest(beam.CombineFn):
+    """Samples the maps of a class; only delegates to `Sightings`."""
+
+    def create_accumulator(self) -> Sightings:
+        return Sightings()
+
+    def add_input(self, sightings: Sightings, score: Score) -> Sightings:
+        sightings.add(score)
+        return sightings
+
+    def merge_accumulators(self, parts: Iterable[Sightings]) -> Sightings:
+        return functools.reduce(Sightings.merge, parts, Sightings())
+
+    def extract_output(self, sightings: Sightings) -> Sightings:
+        return sightings
 
 
 class TallySwaps(beam.CombineFn):
@@ -230,7 +275,11 @@ def _keyed(score: Score) -> Iterator[tuple[Group, Score]]:
         yield group, score
 
 
-def _by_model(item: tuple[Group, Tally]) -> tuple[str, tuple[Group, Tally]]:
+def _keyed_by_class(score: Score) -> Iterator[tuple[Group, Score]]:
+    return ((group, score) for group in groups_of(score) if group.kind == "class")
+
+
+def _by_model(item: tuple[Group, Any]) -> tuple[str, tuple[Group, Any]]:
     return item[0].model, item
 
 
@@ -254,7 +303,14 @@ def _judge(
 ) -> Iterator[Finding]:
     of_model = {part: dict(rows) for part, rows in item[1].items()}
     gaps = of_model.get("gaps", {}) if swapped else None
-    yield from conclude(of_model["tallies"], of_model.get("company", {}), gaps, settings, withheld)
+    yield from conclude(
+        of_model["tallies"],
+        of_model.get("company", {}),
+        gaps,
+        settings,
+        withheld,
+        of_model.get("sightings", {}),
+    )
 
 
 def _by_class(swap: Swap) -> tuple[tuple[str, str], Swap]:
