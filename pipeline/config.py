@@ -48,13 +48,19 @@ class Config(Settings):
         description="slice columns that are computed from the picture, to find artefacts that no metadata "
         "name; also box_size and objects",
     )
+    cluster: str | None = pydantic.Field(
+        None,
+        min_length=1,
+        description="metadata column whose images are not independent, such as patient_id: each of its "
+        "values counts once as evidence, with its mean",
+    )
     judge: JudgeSettings = pydantic.Field(
         default_factory=JudgeSettings, description="when a class or slice is flagged"
     )
     output: str = pydantic.Field(description="directory for tables and run records, local or gs://, s3://")
 
     @pydantic.model_validator(mode="after")
-    def _distinct_names(self) -> "Config":
+    def _names_fit(self) -> "Config":
         names = [model.name for model in self.models]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -68,6 +74,12 @@ class Config(Settings):
                     f"slices names {column!r}, which the audit itself uses ({', '.join(COMPUTED_KEYS)}, "
                     f"{MODE_KEY}); rename the metadata column"
                 )
+        reference = self.judge.reference_model
+        if reference is not None and reference not in names:
+            hint = did_you_mean(reference, names)
+            raise ValueError(
+                f"judge.reference_model {reference!r} is none of the models{hint}: {', '.join(names)}"
+            )
         return self
 
 

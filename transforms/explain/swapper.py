@@ -45,7 +45,7 @@ class Swapper:
     def _swap_by(self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]) -> Iterator[Swap]:
         images: list[Pixels] = []
         whole: list[tuple[Pixels, Mask]] = []
-        asked: list[tuple[Example, str, str]] = []
+        asked: list[tuple[Pictured, str, str]] = []
         for picture in pictured:
             example = picture.example
             for name in names_with_boxes(example):
@@ -60,23 +60,24 @@ class Swapper:
                 other = self._first(spec, engine, others, other_name)
                 if same is None or other is None:
                     continue
-                images += [on_background(pixels, mask, same), on_background(pixels, mask, other)]
+                images += [pixels, on_background(pixels, mask, same), on_background(pixels, mask, other)]
                 whole.append((pixels, mask))
-                asked.append((example, name, other_name))
+                asked.append((picture, name, other_name))
         if not asked:
             return
         removed = without(*(np.stack(arrays) for arrays in zip(*whole, strict=True)))
         shown = np.concatenate([np.stack(images), removed])
         found = engine(shown, np.full((len(shown), 1), NO_TARGET, np.int32))
         probabilities = engine.probabilities(found.logits)
-        for index, (example, name, donor_class) in enumerate(asked):
-            rows = [2 * index, 2 * index + 1, len(images) + index]
+        for index, (picture, name, donor_class) in enumerate(asked):
+            example = picture.example
+            rows = [3 * index, 3 * index + 1, 3 * index + 2, len(images) + index]
             if set(rows) & set(found.out_of_memory):
                 continue
-            same_p, other_p, removed_p = (
+            own_p, same_p, other_p, removed_p = (
                 _of_classes(p, spec.class_map.classes[name], engine.head) for p in probabilities[rows]
             )
-            if not np.isfinite([same_p, other_p, removed_p]).all():
+            if not np.isfinite([own_p, same_p, other_p, removed_p]).all():
                 continue
             yield Swap(
                 model=spec.settings.name,
@@ -86,7 +87,11 @@ class Swapper:
                 position=example.position,
                 donor_class=donor_class,
                 gap=same_p - other_p,
+                own=own_p,
+                other=other_p,
                 residual=removed_p,
+                slices=[*example.slices, *picture.slices],
+                cluster=example.cluster,
             )
 
     def _is_tested(self, example: Example, name: str) -> bool:

@@ -134,11 +134,13 @@ class SwapBackgrounds(beam.PTransform):
         specs: the models.
         settings: as for ExplainExamples, whose engines are used.
         samples: PCollection of the one dict of SampleExamples.
+        computed: as for ExplainExamples.
     """
 
     specs: Sequence[ModelSpec]
     settings: ExplainSettings
     samples: Any
+    computed: Sequence[str] = ()
 
     def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[Swap]:
         samples, size = beam.pvalue.AsSingleton(self.samples), self.settings.batch_size
@@ -149,7 +151,7 @@ class SwapBackgrounds(beam.PTransform):
             | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
             | "Swap"
             >> beam.ParDo(
-                _SwapBatch(self.specs, self.settings), beam.pvalue.AsList(donors), samples
+                _SwapBatch(self.specs, self.settings, self.computed), beam.pvalue.AsList(donors), samples
             ).with_output_types(Swap)
         )
 
@@ -176,8 +178,10 @@ class _SmallestRanks(beam.CombineFn):
 
 
 class _SwapBatch(beam.DoFn):
-    def __init__(self, specs: Sequence[ModelSpec], settings: ExplainSettings) -> None:
-        self._specs, self._settings = list(specs), settings
+    def __init__(
+        self, specs: Sequence[ModelSpec], settings: ExplainSettings, computed: Sequence[str]
+    ) -> None:
+        self._specs, self._settings, self._computed = list(specs), settings, tuple(computed)
         self._pool: list[str] | None = None
 
     def process(
@@ -186,7 +190,7 @@ class _SwapBatch(beam.DoFn):
         pool = [donor.example_id for donor in donors]
         if pool != self._pool:  # once for each bundle at most: the side input is the same throughout
             self._pool = pool
-            explainer = Explainer(self._specs, self._settings)
+            explainer = Explainer(self._specs, self._settings, self._computed)
             self._swapper = Swapper(explainer, Donors.among(donors, samples), samples)
         yield from self._swapper.swap(batch)
 

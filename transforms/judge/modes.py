@@ -30,7 +30,7 @@ from transforms.judge.places import Place, divergence, ratio_error, stands_out
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.sightings import CELLS, Sightings
 from transforms.judge.slices import MAX_P_VALUE
-from transforms.judge.statistics import Tally, benjamini_hochberg, welch_test
+from transforms.judge.statistics import Tally, benjamini_hochberg, welch
 from transforms.judge.verdicts import finding
 from transforms.judge.wording import in_words
 from transforms.records import Finding, Group
@@ -127,10 +127,8 @@ class _Mode:
 
     Attributes:
         group: its class.
-        images: held-out images in it.
-        share: of the held-out images of its class.
-        usual: share in the other class that it is held against.
-        means: mean density share in the mode and in the rest.
+        arms: density shares of the held-out images in it, and of the others of its class.
+        usual: its share of the other class that it is held against.
         p_value: of both questions; 1 where one of them is answered with no.
         effect: Cohen's d.
         place: where it looks; None for one with a p-value of 1.
@@ -138,14 +136,18 @@ class _Mode:
     """
 
     group: Group
-    images: int
-    share: float
+    arms: tuple[Tally, Tally]
     usual: float
-    means: tuple[float, float]
     p_value: float
     effect: float
     place: Place | None
     exemplars: Sequence[str]
+
+    @property
+    def share(self) -> float:
+        """Its share of the held-out images of its class."""
+        own, rest = self.arms
+        return own.units / (own.units + rest.units)
 
 
 def find_modes(sightings: Mapping[Group, Sightings], settings: JudgeSettings) -> list[Finding]:
@@ -185,12 +187,8 @@ def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_
         count, rest = int(inside.sum()), int((~inside).sum())
         if min(count, rest) < least:
             continue
-        arms = held_out.shares[inside], held_out.shares[~inside]
-        p_value, effect = welch_test(
-            float(arms[1].mean() - arms[0].mean()),
-            (float(arms[0].var(ddof=1)), float(arms[1].var(ddof=1))),
-            (count, rest),
-        )
+        arms = _tally(held_out.shares[inside]), _tally(held_out.shares[~inside])
+        p_value, effect = welch(*arms)
         usual, place = 0.0, None
         if p_value <= MAX_P_VALUE and effect >= MIN_EFFECT:
             place = _place(held_out.heats[inside], held_out.heats[~inside])
@@ -204,10 +202,8 @@ def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_
         nearest = np.flatnonzero(inside)[np.argsort(away[inside], kind="stable")[:_EXEMPLARS]]
         yield _Mode(
             group=group,
-            images=count,
-            share=count / len(held_out),
+            arms=arms,
             usual=usual,
-            means=(float(arms[0].mean()), float(arms[1].mean())),
             p_value=1.0 if place is None else p_value,
             effect=effect,
             place=place,
@@ -250,6 +246,14 @@ def _share_of(heats: Floats, mask: Floats) -> tuple[float, float]:
     return share, ratio_error(share, squares, products, sums, len(heats))
 
 
+def _tally(shares: Floats) -> Tally:
+    """Each image as one unit of evidence."""
+    tally = Tally.zero()
+    for share in shares.tolist():
+        tally.add_unit(share)
+    return tally
+
+
 def _squared_distances(patterns: Floats, centres: Floats) -> Floats:
     """Shape (n, k)."""
     return np.asarray(((patterns[:, None] - centres) ** 2).sum(axis=2))
@@ -263,19 +267,24 @@ def _findings(modes: Sequence[_Mode]) -> Iterator[Finding]:
         number = places[mode.group, name] = places.get((mode.group, name), 0) + 1
         value = name if number == 1 else f"{name} {number}"
         group = dataclasses.replace(mode.group, kind="slice", slice_key=MODE_KEY, slice_value=value)
-        yield dataclasses.replace(
-            finding(group, Tally.zero(), "suspect", _message(mode, mode.place)),
-            n=mode.images,
-            density_share=mode.means[0],
+        yield finding(
+            group,
+            mode.arms[0],
+            "suspect",
+            _message(mode, mode.place),
+            n=mode.arms[0].units,
+            p_value=mode.p_value,
+            cohens_d=mode.effect,
             region=name,
             region_share=mode.place.share,
         )
 
 
 def _message(mode: _Mode, place: Place) -> str:
+    own, rest = mode.arms
+    of_class = f"{100 * mode.share:.0f} % of the class, such as {', '.join(mode.exemplars)}"
     return (
-        f"{100 * mode.share:.0f} % of the class, such as {', '.join(mode.exemplars)} (usual: "
-        f"{100 * mode.usual:.0f} %): mean density share {mode.means[0]:.2f} against {mode.means[1]:.2f} in "
-        f"the rest of the class; Cohen's d {mode.effect:.2f}, p = {mode.p_value:.1g}"
-        f"{in_words(place, None, Heat.zero())}"
+        f"{of_class} (usual: {100 * mode.usual:.0f} %): mean density share {own.density_share:.2f} against "
+        f"{rest.density_share:.2f} in the rest of the class; Cohen's d {mode.effect:.2f}, "
+        f"p = {mode.p_value:.1g}{in_words(place, None, Heat.zero())}"
     )

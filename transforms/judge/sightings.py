@@ -1,10 +1,12 @@
 """A sample of a class's heatmaps, small enough to keep: where each has its heat outside the boxes.
 
-A hash of the example's id decides which are kept, so that the sample is the same on any number of shards.
+A hash of the example's id decides which are kept, so that the sample is the same on any number of shards. Of
+the images of a cluster, which are not independent, one is kept.
 """
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +41,7 @@ class Sighting(NamedTuple):
 
 @dataclasses.dataclass
 class Sightings:
-    """The maps of a class with the smallest hashes; `add` and `merge` change it, in any order to one end.
+    """The maps of a class with the smallest hashes; `add` changes it, `+` makes a new one.
 
     Attributes:
         kept: at most `MOST_MAPS`, of each order one, ascending.
@@ -56,12 +58,11 @@ class Sightings:
             return
         heat = np.frombuffer(score.outside.picture_heat, "<f8")
         coarse = heat.reshape(CELLS, _FINER, CELLS, _FINER).sum(axis=(1, 3)).astype("<f4")
-        self._keep([Sighting(order, score.example_id, score.density_share, coarse.tobytes())])
+        sighting = Sighting(order, score.example_id, score.density_share, coarse.tobytes())
+        self.kept = _smallest([*self.kept, sighting])
 
-    def merge(self, other: "Sightings") -> "Sightings":
-        """Considers what another sample has kept."""
-        self._keep(other.kept)
-        return self
+    def __add__(self, other: "Sightings") -> "Sightings":
+        return Sightings(_smallest([*self.kept, *other.kept]))
 
     @property
     def heats(self) -> Floats:
@@ -74,11 +75,12 @@ class Sightings:
         """Shape (n,)."""
         return np.array([sighting.density_share for sighting in self.kept], np.float64)
 
-    def _keep(self, found: list[Sighting]) -> None:
-        first_of: dict[int, Sighting] = {}
-        for sighting in sorted([*self.kept, *found]):
-            first_of.setdefault(sighting.order, sighting)
-        self.kept = list(first_of.values())[:MOST_MAPS]
+
+def _smallest(found: Iterable[Sighting]) -> list[Sighting]:
+    first_of: dict[int, Sighting] = {}
+    for sighting in sorted(found):
+        first_of.setdefault(sighting.order, sighting)
+    return list(first_of.values())[:MOST_MAPS]
 
 
 def hash_of(name: str) -> int:

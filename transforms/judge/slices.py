@@ -5,6 +5,7 @@ A slice is tested against the rest of its class, so what the whole class does ca
 
 from collections.abc import Iterator, Mapping
 
+from transforms.judge.families import is_computed, reject_by_family
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally, benjamini_hochberg, welch
 from transforms.records import Group
@@ -16,35 +17,43 @@ MIN_COHENS_D = 0.5
 
 def judge_slices(
     slices: Mapping[Group, Tally], classes: Mapping[str, Tally], settings: JudgeSettings
-) -> Iterator[tuple[Group, Tally, str, str]]:
+) -> Iterator[tuple[Group, str, str, dict[str, float]]]:
     """Judges every slice within a class against the rest of that class.
 
     Args:
         slices: groups of kind `slice` that have a class.
         classes: the tally of each class by name.
-        settings: `fdr` over all tested slices, `min_images` on either side.
+        settings: `fdr` over all tested slices of a family, `min_images` on either side.
 
     Yields:
-        Group, tally, verdict and message, in the order given.
+        Group, verdict, message and the columns `p_value` and `cohens_d` where tested, in the order given. Of
+        computed slices, which nobody has asked for, only those that are tested.
     """
     rests = {group: classes[str(group.class_name)] - tally for group, tally in slices.items()}
     tested = {
         group: welch(tally, rests[group])
         for group, tally in slices.items()
-        if min(tally.measured, rests[group].measured) >= settings.min_images
+        if min(tally.units, rests[group].units) >= settings.min_images
     }
-    kept = benjamini_hochberg([p_value for p_value, _ in tested.values()], settings.fdr)
-    survives = dict(zip(tested, kept, strict=True))
+    survives = reject_by_family(
+        {group: p_value for group, (p_value, _) in tested.items()},
+        lambda group: group.slice_key,
+        lambda p_values: benjamini_hochberg(p_values, settings.fdr),
+    )
     for group, tally in slices.items():
         rest = rests[group]
+        if group not in tested and is_computed(group.slice_key):
+            continue
         if group not in tested:
-            arms = f"{tally.measured} measured images against {rest.measured} in the rest of the class"
-            yield group, tally, "insufficient", f"{arms}, {settings.min_images} are needed on either side"
+            kind = "images" if tally.units == tally.measured else "clusters"
+            arms = f"{tally.units} measured {kind} against {rest.units} in the rest of the class"
+            yield group, "insufficient", f"{arms}, {settings.min_images} are needed on either side", {}
             continue
         p_value, effect = tested[group]
         flagged = survives[group] and p_value <= MAX_P_VALUE and effect >= MIN_COHENS_D
         message = (
-            f"mean density share {tally.mean('density_share'):.2f} against {rest.mean('density_share'):.2f} "
+            f"mean density share {tally.density_share:.2f} against {rest.density_share:.2f} "
             f"in the rest of the class; Cohen's d {effect:.2f}, p = {p_value:.1g}"
         )
-        yield group, tally, "suspect" if flagged else "unsuspected", message
+        found = {"p_value": p_value, "cohens_d": effect}
+        yield group, "suspect" if flagged else "unsuspected", message, found
