@@ -9,13 +9,8 @@ from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.columns import computed_key
 from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
-from transforms.judge.wiring import (
-    AssociateSlices,
-    CountCompany,
-    JudgeModels,
-    SampleHeat,
-    SummarizeScores,
-)
+from transforms.judge.data.wiring import AssociateSlices
+from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
@@ -59,7 +54,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     located = scores | "Locate" >> LocateHeat(allowed)
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, plan.judged, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
+    swaps = (
+        _swaps(root, config, plan, read["examples"], duplicates["keys"], tallies) if plan.confirms else None
+    )
     sightings = located | "SampleHeat" >> SampleHeat(plan.judged)
     judged = tallies | "JudgeModels" >> JudgeModels(
         config.judge, plan.judged, company, plan.withheld, swaps, clusters, sightings
@@ -107,10 +104,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     } | "Write" >> WriteReport(plan.run)
 
 
-def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any) -> Any:
+def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any, tallies: Any) -> Any:
     """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
     judge = config.judge
-    samples = examples | "Sample" >> SampleExamples(plan.specs, judge.images_per_class, judge.confirm_budget)
+    suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
+    samples = examples | "Sample" >> SampleExamples(
+        plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
+    )
     again = root | "ReadAgain" >> ReadExamples(
         plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
     )

@@ -22,7 +22,7 @@ from transforms.judge.associations import (
 )
 from transforms.judge.contingency import MAX_VALUES, Contingency
 from transforms.judge.settings import JudgeSettings
-from transforms.judge.wiring import AssociateSlices
+from transforms.judge.data.wiring import AssociateSlices
 from transforms.labels import Labelling
 from transforms.records import Slice
 

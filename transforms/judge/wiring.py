@@ -1,7 +1,4 @@
-"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged.
-
-AssociateSlices judges the data themselves, without any model.
-"""
+"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,10 +6,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.judge.associations import associate
 from transforms.judge.clusters import ClusterKey, ClusterShares, clustered, mean_swap
 from transforms.judge.company import Pair, pairs_of
-from transforms.judge.contingency import Contingency, Name
 from transforms.judge.families import is_computed
 from transforms.judge.gaps import GapKey, GapTally, gap_keys
 from transforms.judge.groups import groups_of
@@ -22,7 +17,7 @@ from transforms.judge.settings import JudgeSettings
 from transforms.judge.sightings import Sightings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
-from transforms.labels import Association, Labelling
+from transforms.judge.verdicts import suspicion
 from transforms.records import Finding, Group, Score, Summary, Swap
 
 
@@ -99,9 +94,32 @@ class SampleHeat(beam.PTransform):
         return (
             scores
             | "Judged" >> beam.Filter(lambda score: _is_judged(score, judged))
-            | "ByClass" >> beam.FlatMap(_keyed_by_class).with_output_types(tuple[Group, Score])
-            | "Sample"
-            >> beam.CombinePerKey(AddUp(Sightings, Sightings.add)).with_output_types(tuple[Group, Sightings])
+            | "OfClass" >> beam.FlatMap(_keyed_by_class).with_output_types(tuple[Group, Score])
+            | "Sample" >> beam.CombinePerKey(AddUp(Sightings, Sightings.add))
+        )
+
+
+@dataclasses.dataclass
+class RankSuspects(beam.PTransform):
+    """(Group, Tally) -> (class name, log10 of its e-value), the largest of all models; from heatmaps alone.
+
+    Attributes:
+        settings: as for `JudgeModels`.
+        judged: as for `JudgeModels`.
+    """
+
+    settings: JudgeSettings
+    judged: Mapping[str, tuple[str, str]]
+
+    def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> beam.PCollection[tuple[str, float]]:
+        judged, settings = self.judged, self.settings
+        return (
+            tallies
+            | "Judged" >> beam.Filter(lambda item: item[0].kind == "class" and _is_judged(item[0], judged))
+            | "ByModel" >> beam.Map(_by_model).with_output_types(tuple[str, tuple[Group, Tally]])
+            | "OneModel" >> beam.GroupByKey()
+            | "Suspicion" >> beam.FlatMapTuple(lambda _, classes: suspicion(dict(classes), settings))
+            | "Largest" >> beam.CombinePerKey(max)
         )
 
 
@@ -209,38 +227,6 @@ class _Summarise(beam.PTransform):
         ).with_output_types(Summary)
 
 
-@dataclasses.dataclass
-class AssociateSlices(beam.PTransform):
-    """Labelling -> Association, one for each slice column.
-
-    Attributes:
-        slices: the columns; each gets its row even without a record.
-        settings: the false discovery rate and the examples that are needed.
-    """
-
-    slices: Sequence[str]
-    settings: JudgeSettings
-
-    def expand(self, labellings: beam.PCollection[Labelling]) -> beam.PCollection[Association]:
-        keyed = tuple[str, Contingency]
-        counts = (
-            labellings
-            | "ByColumn" >> beam.FlatMap(_by_column, self.slices).with_output_types(tuple[str, Any])
-            | "Count" >> beam.CombinePerKey(AddUp(Contingency, _count)).with_output_types(keyed)
-        )
-        empty = labellings.pipeline | "Columns" >> beam.Create(
-            [(key, Contingency()) for key in self.slices]
-        ).with_output_types(keyed)
-        return (
-            (counts, empty)
-            | beam.Flatten()
-            | "Join" >> beam.CombinePerKey(_all_counts)
-            | "Together" >> beam.combiners.ToList()
-            | "Associate"
-            >> beam.FlatMap(_associate, self.slices, self.settings).with_output_types(Association)
-        )
-
-
 class AddUp(beam.CombineFn):
     """Adds elements up to a tally.
 
@@ -268,27 +254,6 @@ class AddUp(beam.CombineFn):
 
 def _added(tallies: Iterable[Tally]) -> Tally:
     return sum(tallies, start=Tally.zero())
-
-
-def _count(counts: Contingency, example: tuple[Name, list[str]]) -> None:
-    counts.add(*example)
-
-
-def _all_counts(parts: Iterable[Contingency]) -> Contingency:
-    return sum(parts, start=Contingency())
-
-
-def _by_column(labelling: Labelling, keys: Sequence[str]) -> Iterator[tuple[str, tuple[Name, list[str]]]]:
-    values = {entry.key: entry.value for entry in labelling.slices}
-    for key in keys:
-        yield key, (values.get(key), labelling.names)
-
-
-def _associate(
-    columns: Iterable[tuple[str, Contingency]], keys: Sequence[str], settings: JudgeSettings
-) -> list[Association]:
-    counts = dict(columns)
-    return associate({key: counts[key] for key in keys}, settings)
 
 
 def _keyed(score: Score) -> Iterator[tuple[Group, Tally]]:
