@@ -98,7 +98,7 @@ def test_summarize_scores_equals_a_direct_loop(rows, tallies, seed):
     assert len(tallies) == 2 * (2 * (1 + 2 + 2 + 4) + 1)
     expected = [(group, contents(tally)) for group, tally in tallies.items()]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        by_group = root | beam.Create(shuffled(rows, seed)) | SummarizeScores(SEEDS)
+        by_group = root | beam.Create(shuffled(rows, seed)) | SummarizeScores(SEEDS, judged_by("hirescam"))
         plain = by_group | beam.MapTuple(lambda group, tally: (group, contents(tally)))
         assert_that(plain, equal_to(expected))
 
@@ -131,7 +131,7 @@ def test_scores_become_findings_in_one_pipeline(rows, tallies):
         of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "gradcam")}
         expected += [(model, r.group_name, r.verdict) for r in conclude(of_model, {}, None, SETTINGS)]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        by_group = root | beam.Create(rows) | SummarizeScores(SEEDS)
+        by_group = root | beam.Create(rows) | SummarizeScores(SEEDS, judged_by("hirescam"))
         findings = (by_group | JudgeModels(SETTINGS, judged_by("gradcam")))["findings"]
         verdicts = findings | beam.Map(lambda row: (row.model, row.group_name, row.verdict))
         assert_that(verdicts, equal_to(expected))
@@ -208,5 +208,9 @@ def test_where_is_said_in_the_pipeline_as_in_a_direct_loop():
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         scored = root | beam.Create(shuffled(rows, 1))
         counted = scored | CountCompany(judged_by("hirescam"))
-        judged = scored | SummarizeScores([]) | JudgeModels(SETTINGS, judged_by("hirescam"), counted)
+        judged = (
+            scored
+            | SummarizeScores([], judged_by("hirescam"))
+            | JudgeModels(SETTINGS, judged_by("hirescam"), counted)
+        )
         assert_that(judged["findings"], equal_to(expected))

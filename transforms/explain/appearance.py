@@ -1,12 +1,15 @@
-"""What a picture looks like, in a few words: the computed slice columns.
+"""What a picture looks like around its objects, in a few words: the computed slice columns.
 
 The bins are fixed, so that counts of different shards add up; `docs/data.md` has them as a table. Pixels are
-looked at in a copy of at most 256 pixels a side, in which sharp photos are still sharp.
+looked at in a copy of at most 192 pixels a side, in which sharp photos are still sharp, and outside all
+boxes: that blue things are blue says nothing of how their pictures were taken.
 """
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -15,21 +18,22 @@ from numpy.typing import NDArray
 from transforms.columns import computed_key
 from transforms.geometry import Rectangle
 from transforms.records import Example, Slice
-from transforms.regions import clip
+from transforms.regions import clip, pixel_mask
 
-Luma = NDArray[np.float32]
-
-_SIDE = 256
-_COLOURS = 16  # a side of the copy in which colours are looked at
-_DARK, _BRIGHT = 0.3, 0.6
-_BORDER_DEPTH, _BORDER_STEP = 1 / 32, 0.1
+_SIDE = 192
+_COLOURS = 32  # a side of the copy in which colours are looked at
+# A picture with less than this outside its boxes is looked at whole.
+_LEAST_OUTSIDE = 1 / 16
+# In levels, whose sums are exact.
+_DARK, _BRIGHT = 0.3 * 255, 0.6 * 255
+_BORDER_DEPTH, _BORDER_STEP = 1 / 32, 0.1 * 255
 # Daylight lies about halfway between.
 _COOL, _WARM = -0.05, 0.15
-_GREY = 0.01
+_GREY = 0.01 * 255
 _BLURRED, _SHARP = 0.03, 1.0
 _TILES = 4
 _CORNERS = ("top_left", "top_right", "bottom_left", "bottom_right")
-_CORNER_RATIO, _CORNER_LEAST = 3.0, 0.001
+_CORNER_RATIO, _CORNER_LEAST = 3.0, 0.001 * 255**2
 _PORTRAIT, _LANDSCAPE = 0.95, 1.05
 _SMALL, _LARGE = 1 / 16, 1 / 4
 _MANY = 5
@@ -42,6 +46,8 @@ _SIGNATURES = {
     "bmp": (b"BM",),
 }
 
+_Values = NDArray[np.float64]
+
 
 @dataclasses.dataclass(frozen=True)
 class _Picture:
@@ -51,18 +57,39 @@ class _Picture:
     example: Example
 
     @functools.cached_property
-    def luma(self) -> Luma:
-        """Brightness in [0, 1] (Rec. 601), at most 256 pixels a side, averaged over areas."""
-        grey = self.image.convert("L")
-        scale = min(1.0, _SIDE / max(grey.size))
-        size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
-        return np.asarray(grey.resize(size, PIL.Image.Resampling.BOX), np.float32) / np.float32(255)
+    def reduced(self) -> PIL.Image.Image:
+        """The picture divided by a whole number, which is quick; what follows takes fewer pixels still."""
+        return self.image.reduce(max(1, max(self.image.size) // _SIDE))
 
     @functools.cached_property
-    def colours(self) -> NDArray[np.float64]:
-        """Mean colours of 16 x 16 areas, 0..255, shape (256, 3)."""
-        small = self.image.resize((_COLOURS, _COLOURS), PIL.Image.Resampling.BOX)
-        return np.asarray(small, np.float64).reshape(-1, 3)
+    def size(self) -> tuple[int, int]:
+        """Width and height of `luma`."""
+        scale = min(1.0, _SIDE / max(self.image.size))
+        return max(1, round(self.image.width * scale)), max(1, round(self.image.height * scale))
+
+    @functools.cached_property
+    def luma(self) -> NDArray[np.int32]:
+        """Brightness in levels 0..255 (Rec. 601), averaged over areas; shape (height, width)."""
+        grey = self.reduced.convert("L").resize(self.size, PIL.Image.Resampling.BOX)
+        return np.asarray(grey, np.int32)
+
+    def outside(self, width: int, height: int) -> NDArray[np.bool_]:
+        """The pixels of a copy of that size that lie in no box; shape (height, width)."""
+        boxes = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in self.boxes]
+        outside = ~pixel_mask(boxes, width, height)
+        return outside if outside.mean() >= _LEAST_OUTSIDE else np.ones_like(outside)
+
+    @functools.cached_property
+    def around(self) -> NDArray[np.bool_]:
+        """The pixels of `luma` that lie in no box; shape (height, width)."""
+        return self.outside(*self.size)
+
+    @property
+    def boxes(self) -> list[Rectangle]:
+        """The boxes inside the picture, in shares of it."""
+        across, down = (1, 1) if self.example.relative else self.image.size
+        edges = [(b.xmin / across, b.ymin / down, b.xmax / across, b.ymax / down) for b in self.example.boxes]
+        return [inside for box in edges if (inside := clip(box, (0.0, 0.0, 1.0, 1.0))) is not None]
 
 
 def describe(image: PIL.Image.Image, example: Example, columns: Sequence[str]) -> list[Slice]:
@@ -79,26 +106,24 @@ def describe(image: PIL.Image.Image, example: Example, columns: Sequence[str]) -
 
 def _brightness(picture: _Picture) -> str:
     """By the mean brightness."""
-    return _bin(float(picture.luma.mean()), (_DARK, _BRIGHT), ("dark", "normal", "bright"))
+    return _bin(float(picture.luma[picture.around].mean()), (_DARK, _BRIGHT), ("dark", "normal", "bright"))
 
 
 def _border(picture: _Picture) -> str:
     """By how much brighter the outer 1/32 of all sides is than the rest."""
-    luma = picture.luma
-    height, width = luma.shape
-    down, across = (max(1, round(side * _BORDER_DEPTH)) for side in luma.shape)
-    inner = luma[down : height - down, across : width - across]
-    if not inner.size:
-        return "normal"
-    border = (luma.sum(dtype=np.float64) - inner.sum(dtype=np.float64)) / (luma.size - inner.size)
-    step = float(border - inner.mean(dtype=np.float64))
+    down, across = (max(1, round(side * _BORDER_DEPTH)) for side in picture.luma.shape)
+    border = np.ones(picture.luma.shape, bool)
+    border[down:-down, across:-across] = False
+    parts = picture.luma[border & picture.around], picture.luma[~border & picture.around]
+    step = float(parts[0].mean() - parts[1].mean()) if parts[0].size and parts[1].size else 0.0
     return _bin(step, (-_BORDER_STEP, _BORDER_STEP), ("dark", "normal", "bright"))
 
 
 def _colour_cast(picture: _Picture) -> str:
     """By how far the mean red lies above the mean blue, as a share of all light."""
-    colours = picture.colours
-    if float(np.ptp(colours, axis=1).mean()) < 255 * _GREY:
+    small = picture.reduced.resize((_COLOURS, _COLOURS), PIL.Image.Resampling.BOX)
+    colours = np.asarray(small)[picture.outside(_COLOURS, _COLOURS)]
+    if float(np.ptp(colours, axis=1).mean()) < _GREY:
         return "grey"
     red, green, blue = colours.mean(axis=0).tolist()
     return _bin((red - blue) / (red + green + blue), (_COOL, _WARM), ("cool", "neutral", "warm"))
@@ -107,39 +132,44 @@ def _colour_cast(picture: _Picture) -> str:
 def _blur(picture: _Picture) -> str:
     """By the variance of the Laplacian over that of the brightness.
 
-    Of 4 x 4 tiles the fourth sharpest counts: a plain background makes no blurred picture, nor do letters in
+    Of both the upper quartile over the tiles counts: a plain wall makes no blurred picture, nor do letters in
     a corner make a sharp one.
     """
     luma = picture.luma
     if min(luma.shape) < _TILES + 2:
         return "normal"
-    inner = luma[1:-1, 1:-1]
-    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * inner
-    height, width = (side // _TILES for side in laplacian.shape)
-    tiles = laplacian[: _TILES * height, : _TILES * width].reshape(_TILES, height, _TILES, width)
-    variances = np.sort(tiles.var(axis=(1, 3), dtype=np.float64), axis=None)
-    contrast = float(luma.var(dtype=np.float64))
-    sharpness = float(variances[-_TILES]) / contrast if contrast > 0 else 0.0
-    return _bin(sharpness, (_BLURRED, _SHARP), ("blurred", "normal", "sharp"))
+    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * luma[1:-1, 1:-1]
+    # What its neighbours show counts in a pixel's Laplacian.
+    around = picture.around
+    vertically, horizontally = around[:-2] & around[1:-1] & around[2:], around[:, :-2] & around[:, 2:]
+    shown = _tiles(vertically[:, 1:-1] & horizontally[1:-1])
+    shown = shown if shown.any() else np.ones_like(shown)
+    edges, contrast = (
+        _upper_quartile(_variances(_tiles(values), shown)) for values in (laplacian, luma[1:-1, 1:-1])
+    )
+    return _bin(edges / contrast if contrast > 0 else 0.0, (_BLURRED, _SHARP), ("blurred", "normal", "sharp"))
 
 
 def _corner_edges(picture: _Picture) -> str:
     """The corner, a quarter of both sides, with three times as much edge energy as any other."""
-    luma = picture.luma
+    luma, outside = picture.luma, picture.around
+    outside = outside[:-1, :-1] & outside[1:, :-1] & outside[:-1, 1:]
     if min(luma.shape) < 5:
         return "none"
     energy = np.diff(luma, axis=0)[:, :-1] ** 2 + np.diff(luma, axis=1)[:-1] ** 2
     down, across = (max(1, side // 4) for side in energy.shape)
-    corners = (
-        energy[:down, :across],
-        energy[:down, -across:],
-        energy[-down:, :across],
-        energy[-down:, -across:],
-    )
-    energies = [float(corner.mean(dtype=np.float64)) for corner in corners]
-    second, first = sorted(energies)[-2:]
-    stands_out = first >= _CORNER_LEAST and first >= _CORNER_RATIO * second
-    return _CORNERS[energies.index(first)] if stands_out else "none"
+    places = [
+        (y, x) for y in (slice(down), slice(-down, None)) for x in (slice(across), slice(-across, None))
+    ]
+    found = {
+        corner: float(energy[place][outside[place]].mean())
+        for corner, place in zip(_CORNERS, places, strict=True)
+        if outside[place].mean() > 0.5
+    }
+    if len(found) < 2:
+        return "none"
+    (first, most), (_, second) = sorted(found.items(), key=lambda item: -item[1])[:2]
+    return first if most >= _CORNER_LEAST and most >= _CORNER_RATIO * second else "none"
 
 
 def _aspect_ratio(picture: _Picture) -> str:
@@ -158,14 +188,8 @@ def _file_format(picture: _Picture) -> str:
 
 def _box_size(picture: _Picture) -> str:
     """By the share of the picture that its largest box covers."""
-    relative = picture.example.relative
-    across, down = (1.0, 1.0) if relative else (float(picture.image.width), float(picture.image.height))
-    areas = [
-        _area(clip((box.xmin, box.ymin, box.xmax, box.ymax), (0.0, 0.0, across, down))) / (across * down)
-        for box in picture.example.boxes
-    ]
-    largest = max(areas, default=0.0)
-    return "none" if largest == 0 else _bin(largest, (_SMALL, _LARGE), ("small", "medium", "large"))
+    largest = max(((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in picture.boxes), default=None)
+    return "none" if largest is None else _bin(largest, (_SMALL, _LARGE), ("small", "medium", "large"))
 
 
 def _objects(picture: _Picture) -> str:
@@ -173,8 +197,25 @@ def _objects(picture: _Picture) -> str:
     return _bin(len(picture.example.boxes), (1, 2, _MANY), ("none", "one", "few", "many"))
 
 
-def _area(box: Rectangle | None) -> float:
-    return 0.0 if box is None else (box[2] - box[0]) * (box[3] - box[1])
+def _tiles(values: NDArray[Any]) -> NDArray[Any]:
+    """Cuts an array into 4 x 4 tiles, less what is left over; shape (16, pixels of a tile)."""
+    height, width = (side // _TILES for side in values.shape)
+    tiles = values[: _TILES * height, : _TILES * width].reshape(_TILES, height, _TILES, width)
+    return tiles.swapaxes(1, 2).reshape(_TILES**2, height * width)
+
+
+def _variances(tiles: NDArray[np.int32], shown: NDArray[np.bool_]) -> _Values:
+    """The variances of the shown pixels in each tile that shows any."""
+    counts = shown.sum(axis=1)
+    some = counts > 0
+    kept = np.where(shown, tiles, 0)
+    means, squares = (values.sum(axis=1)[some] / counts[some] for values in (kept, kept * kept))
+    return np.asarray(np.maximum(0.0, squares - means**2))
+
+
+def _upper_quartile(values: _Values) -> float:
+    """The smallest of the largest quarter; of 16 values the fourth largest."""
+    return float(np.sort(values)[-math.ceil(len(values) / 4)])
 
 
 def _bin(value: float, edges: Sequence[float], words: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ from transforms.judge.heat import Heat
 from transforms.judge.places import Place, divergence, ratio_error, stands_out
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.sightings import CELLS, Sightings
-from transforms.judge.slices import MAX_P_VALUE
+from transforms.judge.slices import MAX_P_VALUE, is_lower
 from transforms.judge.statistics import Tally, benjamini_hochberg, welch
 from transforms.judge.verdicts import finding
 from transforms.judge.wording import in_words
@@ -40,7 +40,7 @@ from transforms.regions import ALL_REGIONS, region_rectangles
 _CLUSTERS = 8
 # A cluster reaches as far as this share of its members; what lies farther off belongs to none.
 _REACH = 0.95
-# A mode is chosen for being unlike the rest, and innocent ones reach 0.9.
+# Cohen's d. A mode is chosen for being unlike the rest, and innocent ones reach nearly this.
 MIN_EFFECT = 1.0
 # How many times as common a mode must be as in the class, but one, in which it is commonest: one other class
 # may have the same shortcut.
@@ -190,7 +190,7 @@ def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_
         arms = _tally(held_out.shares[inside]), _tally(held_out.shares[~inside])
         p_value, effect = welch(*arms)
         usual, place = 0.0, None
-        if p_value <= MAX_P_VALUE and effect >= MIN_EFFECT:
+        if p_value <= MAX_P_VALUE and effect >= MIN_EFFECT and is_lower(*arms):
             place = _place(held_out.heats[inside], held_out.heats[~inside])
         if place is not None:
             # Only now, since a model may have a thousand other classes.

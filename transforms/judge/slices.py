@@ -13,6 +13,8 @@ from transforms.records import Group
 # Both must hold beside Benjamini-Hochberg; on 10,000 random slices of a pilot they flagged 0.07 %.
 MAX_P_VALUE = 0.001
 MIN_COHENS_D = 0.5
+# Of density shares, for what nobody asked for: where all images agree, hardly any difference is a large d.
+MIN_DIFFERENCE = 0.05
 
 
 def judge_slices(
@@ -51,9 +53,18 @@ def judge_slices(
             continue
         p_value, effect = tested[group]
         flagged = survives[group] and p_value <= MAX_P_VALUE and effect >= MIN_COHENS_D
+        if is_computed(group.slice_key):
+            flagged &= is_lower(tally, rest)
         message = (
             f"mean density share {tally.density_share:.2f} against {rest.density_share:.2f} "
             f"in the rest of the class; Cohen's d {effect:.2f}, p = {p_value:.1g}"
         )
         found = {"p_value": p_value, "cohens_d": effect}
         yield group, "suspect" if flagged else "unsuspected", message, found
+
+
+def is_lower(tally: Tally, rest: Tally) -> bool:
+    """Whether a mean density share is lower than that of the rest by what is worth a word unasked."""
+    assert tally.density_share is not None
+    assert rest.density_share is not None
+    return rest.density_share - tally.density_share >= MIN_DIFFERENCE
