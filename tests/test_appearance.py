@@ -82,7 +82,7 @@ def test_colours_that_balance_are_no_cast_and_not_grey():
 
 @pytest.mark.parametrize(
     ("period", "expected"),
-    [(16, "blurred"), (12, "normal"), (8, "normal"), (4, "sharp"), (2, "sharp")],  # ratios .023 .072 .34 4 16
+    [(16, "blurred"), (12, "blurred"), (10, "normal"), (6, "normal"), (4, "sharp"), (2, "sharp")],
 )
 def test_blur(period, expected):
     assert expected == value_of("blur", waves(period) if period > 2 else checks(128))

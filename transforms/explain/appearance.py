@@ -30,7 +30,7 @@ _BORDER_DEPTH, _BORDER_STEP = 1 / 32, 0.1 * 255
 # Daylight lies about halfway between.
 _COOL, _WARM = -0.05, 0.15
 _GREY = 0.01 * 255
-_BLURRED, _SHARP = 0.03, 1.0
+_BLURRED, _SHARP = 0.1, 2.0
 _TILES = 4
 _CORNERS = ("top_left", "top_right", "bottom_left", "bottom_right")
 _CORNER_RATIO, _CORNER_LEAST = 3.0, 0.001 * 255**2

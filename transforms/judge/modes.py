@@ -103,22 +103,24 @@ class _Clusters:
     def of(cls, patterns: Floats) -> "_Clusters":
         """Clusters of two patterns or more."""
         labels = hierarchy.fcluster(hierarchy.ward(patterns), _CLUSTERS, "maxclust")
-        centres = np.stack([patterns[labels == label].mean(axis=0) for label in np.unique(labels)])
-        distances = _squared_distances(patterns, centres)
-        nearest = distances.argmin(axis=1)
+        members = [patterns[labels == label] for label in np.unique(labels)]
+        centres = np.stack([of.mean(axis=0) for of in members])
+        # From the centre of the others: a centre lies nearer to those it is made of than to any that follow.
         reaches = [
-            np.quantile(distances[nearest == number, number], _REACH) if np.any(nearest == number) else 0.0
-            for number in range(len(centres))
+            float(np.quantile(_squared_distances(of, centre[None]), _REACH)) * (len(of) / (len(of) - 1)) ** 2
+            if len(of) > 1
+            else 0.0
+            for of, centre in zip(members, centres, strict=True)
         ]
         return cls(centres, np.array(reaches))
 
-    def assign(self, patterns: Floats) -> tuple[NDArray[np.int64], Floats]:
-        """The cluster of each pattern, -1 for none, and its squared distance from the nearest centre."""
+    def assign(self, patterns: Floats) -> NDArray[np.int64]:
+        """The cluster of each pattern, -1 for none."""
         distances = _squared_distances(patterns, self.centres)
         nearest = distances.argmin(axis=1)
         away = distances[np.arange(len(patterns)), nearest]
         within = (away <= self.reaches[nearest]) & patterns.any(axis=1)
-        return np.where(within, nearest, -1), away
+        return np.where(within, nearest, -1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +134,7 @@ class _Mode:
         p_value: of both questions; 1 where one of them is answered with no.
         effect: Cohen's d.
         place: where it looks; None for one with a p-value of 1.
-        exemplars: ids of the held-out images nearest to its centre.
+        exemplars: ids of the held-out images in it that look least at their object.
     """
 
     group: Group
@@ -180,7 +182,7 @@ def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_
     if len(seen) < 2:
         return
     clusters = _Clusters.of(seen)
-    assigned, away = clusters.assign(held_out.patterns)
+    assigned = clusters.assign(held_out.patterns)
     of_others: list[NDArray[np.int64]] = []
     for number in range(len(clusters.centres)):
         inside = assigned == number
@@ -194,12 +196,12 @@ def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_
             place = _place(held_out.heats[inside], held_out.heats[~inside])
         if place is not None:
             # Only now, since a model may have a thousand other classes.
-            of_others = of_others or [clusters.assign(other.patterns)[0] for other in others]
+            of_others = of_others or [clusters.assign(other.patterns) for other in others]
             usual = _usual([float((found == number).mean()) for found in of_others])
             recurs = count >= MIN_RECURRENCE * usual * len(held_out)
             p_value = max(p_value, _recurrence(inside, [found == number for found in of_others]))
             place = place if recurs else None
-        nearest = np.flatnonzero(inside)[np.argsort(away[inside], kind="stable")[:_EXEMPLARS]]
+        lowest = np.flatnonzero(inside)[np.argsort(held_out.shares[inside], kind="stable")[:_EXEMPLARS]]
         yield _Mode(
             group=group,
             arms=arms,
@@ -207,7 +209,7 @@ def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_
             p_value=1.0 if place is None else p_value,
             effect=effect,
             place=place,
-            exemplars=[held_out.ids[index] for index in nearest],
+            exemplars=[held_out.ids[index] for index in lowest],
         )
 
 
