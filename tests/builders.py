@@ -139,6 +139,7 @@ def make_score(
         map_width=1,
         heatmap=[1.0],
         slices=[Slice(key, value) for key, value in (slices or {}).items()],
+        donor_class=None,
         position=position,
         shard="00000",
         scene=None,

@@ -167,7 +167,9 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
     for index, row in enumerate(scores):
         swap = swaps.get((row.model, row.example_id, row.target_name))
         if row.target_rule == "annotated" and swap is not None:
-            scores[index] = dataclasses.replace(row, swap_gap=swap.gap, residual=swap.residual)
+            scores[index] = dataclasses.replace(
+                row, swap_gap=swap.gap, residual=swap.residual, donor_class=swap.donor_class
+            )
     return {
         "scores": [as_row(row) for row in scores],
         "summaries": [as_row(summarise(group, tally)) for group, tally in tallies.items()],
@@ -292,12 +294,13 @@ def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_t
     assert [str(tmp_path / "set-9.json")] == [
         row["source"] for row in letters if row["error"] == "duplicate_id"
     ]
+    without = ["source", "swap_gap", "residual", "donor_class"]
     healthy = [
         row
-        for row in rows_of(in_two_shards[1], "scores", without=["source", "swap_gap", "residual"])
+        for row in rows_of(in_two_shards[1], "scores", without=without)
         if row["model"] == "tiny" and row["example_id"] not in ("00.png", "01.png")
     ]
-    assert healthy == rows_of(plan, "scores", without=["source", "swap_gap", "residual"])
+    assert healthy == rows_of(plan, "scores", without=without)
 
 
 def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path) -> None:

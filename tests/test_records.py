@@ -107,7 +107,7 @@ def test_a_score_has_the_columns_of_its_table_and_then_its_place() -> None:
         "model example_id source method target_layer target_rule target_class target_name predicted_class "
         "predicted_name target_logit target_probability correct status box_count box_area energy_in_box "
         "density_share peak_in_box rank_accuracy energy_in_other_boxes energy_by_region swap_gap residual "
-        "cluster map_height map_width heatmap slices position shard scene outside"
+        "cluster map_height map_width heatmap slices donor_class position shard scene outside"
     )
 
     assert expected == " ".join(names_of(Score))

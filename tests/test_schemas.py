@@ -54,6 +54,7 @@ COLUMNS = {
         "map_width": INT,
         "heatmap": "list<item: float>",
         "slices": "list<item: struct<key: string, value: string>>",
+        "donor_class": STRING,
     },
     "summaries": {
         "model": STRING,
@@ -141,6 +142,7 @@ def a_full_and_an_empty_score() -> list[Score]:
         make_score(slices={"camera": "A", "site": "ß"}),
         swap_gap=0.25,
         residual=-0.5,
+        donor_class="dog",
         cluster="c",
         heatmap=[0.5],
     )

@@ -240,6 +240,7 @@ class Score:
     map_width: int
     heatmap: Optional[List[float]]
     slices: List[Slice]
+    donor_class: Optional[str]
     position: int
     shard: str
     scene: Optional[Scene]

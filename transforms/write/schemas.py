@@ -51,6 +51,7 @@ TABLES: dict[str, pa.Schema] = {
         ("map_width", pa.int64()),
         ("heatmap", pa.list_(pa.float32())),
         ("slices", _SLICES),
+        ("donor_class", pa.string()),
         required=("model", "example_id", "source", "method", "target_layer", "target_rule", "status"),
     ),
     "summaries": _schema(
