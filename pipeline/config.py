@@ -150,7 +150,9 @@ def _with_paths(config: Config, absolute: Callable[[str], str]) -> Config:
 
     data = config.data.model_copy(update=update(config.data, ("path", "images", "annotations", "class_map")))
     models = tuple(model.model_copy(update=update(model, ("path", "labels"))) for model in config.models)
-    return config.model_copy(update={"data": data, "models": models, **update(config, ("output",))})
+    judge = config.judge.model_copy(update=update(config.judge, ("waivers",)))
+    changed = {"data": data, "models": models, "judge": judge, **update(config, ("output",))}
+    return config.model_copy(update=changed)
 
 
 def _models_in(annotation: Any) -> list[type[Settings]]:

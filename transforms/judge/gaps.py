@@ -40,9 +40,13 @@ class GapTally:
 
     def add(self, swap: Swap) -> None:
         """Adds one swap."""
-        numbers = self.donors.setdefault(swap.donor_class, np.zeros(BINS + 2, np.int64))
-        numbers[min(BINS - 1, int((swap.gap + 1) / 2 * BINS))] += 1
-        numbers[BINS:] += np.rint(np.array([swap.gap, swap.residual]) * UNIT).astype(np.int64)
+        self.add_values(swap.donor_class, swap.gap, swap.residual)
+
+    def add_values(self, donor_class: str, gap: float, residual: float = 0.0) -> None:
+        """Adds a gap in [-1, 1] and a residual in [0, 1]."""
+        numbers = self.donors.setdefault(donor_class, np.zeros(BINS + 2, np.int64))
+        numbers[min(BINS - 1, int((gap + 1) / 2 * BINS))] += 1
+        numbers[BINS:] += np.rint(np.array([gap, residual]) * UNIT).astype(np.int64)
 
     def __add__(self, other: "GapTally") -> "GapTally":
         nothing = np.zeros(BINS + 2, np.int64)

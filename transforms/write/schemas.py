@@ -153,9 +153,10 @@ def write_part(file: BinaryIO, table: str, records: Sequence[Any], metadata: Map
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), file, compression="zstd")
 
 
-def read_part(file: BinaryIO) -> list[dict[str, Any]]:
-    """The rows of one Parquet file, as dicts."""
-    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+def read_part(file: BinaryIO, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of one Parquet file, as dicts of these columns; None takes all."""
+    names = None if columns is None else list(columns)
+    rows: list[dict[str, Any]] = pq.read_table(file, columns=names).to_pylist()
     return rows
 
 

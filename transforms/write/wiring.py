@@ -13,6 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.labels import Association
 from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
+from transforms.write.paths import RunPaths
 from transforms.write.schemas import TABLES, read_part, write_part
 
 # Tables that are small whatever the data: one file each.
@@ -70,19 +71,28 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def read_rows(run: RunRecord, table: str) -> list[dict[str, Any]]:
-    """The rows of one table of a run that has been published, as dicts."""
-    pattern = run.paths.part(table, "*")
+def parts_of(paths: RunPaths, table: str) -> list[str]:
+    """The files of one table of a run that has been published, in the order of their names."""
+    return sorted(file.path for file in FileSystems.match([paths.part(table, "*")])[0].metadata_list)
+
+
+def open_part(path: str) -> Any:
+    """A Parquet file on any Beam filesystem, open for reading."""
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def read_rows(paths: RunPaths, table: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of one table of a run that has been published, as dicts of these columns; None takes all."""
     rows = []
-    for file in FileSystems.match([pattern])[0].metadata_list:
-        with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            rows += read_part(stream)
+    for path in parts_of(paths, table):
+        with open_part(path) as file:
+            rows += read_part(file, columns)
     return rows
 
 
-def read_manifest(run: RunRecord) -> dict[str, Any] | None:
+def read_manifest(paths: RunPaths) -> dict[str, Any] | None:
     """The manifest of a run, or None where there is none (yet)."""
-    path = run.paths.record("manifest.json")
+    path = paths.record("manifest.json")
     if not FileSystems.exists(path):
         return None
     with FileSystems.open(path) as file:
