@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.on_runs import add_gate
+from pipeline.on_runs import add_compare, add_gate, add_history, positive
 from pipeline.one_model import add_inspect, add_overlay
 from pipeline.quiet import quiet_imports
 from transforms.errors import AuditError, UsageError, did_you_mean
@@ -70,13 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("config", metavar="CONFIG.yaml")
     run.add_argument("--output", metavar="DIR", help="write here instead of the config's output")
     run.add_argument("--run-id", metavar="ID", help="name of the run; default: the time and a random suffix")
-    run.add_argument("--limit", metavar="N", type=_positive, help="read only the first N records")
+    run.add_argument("--limit", metavar="N", type=positive, help="read only the first N records")
     run.add_argument(
         "--dry-run", action="store_true", help="print the resolved config and the plan; write nothing"
     )
     run.set_defaults(function=_run)
 
     add_gate(commands)
+    add_compare(commands)
+    add_history(commands)
     add_inspect(commands)
     add_overlay(commands)
 
@@ -167,9 +169,3 @@ def _yaml(document: Any) -> str:
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)

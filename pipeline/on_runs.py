@@ -1,4 +1,4 @@
-"""The commands on runs that were started earlier: `gate` decides on one."""
+"""The commands on runs that are over: `gate` decides on one, `compare` on two models."""
 
 import argparse
 import datetime
@@ -41,6 +41,52 @@ def add_gate(commands: Any) -> None:
     gate.set_defaults(function=_gate)
 
 
+def add_compare(commands: Any) -> None:
+    """Adds `compare` to the subcommands."""
+    compare = commands.add_parser(
+        "compare",
+        help="say whether a model is worse than another, and where",
+        description="Differences on the same images. " + _STATUSES.format("not worse", "worse"),
+        allow_abbrev=False,
+    )
+    compare.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
+    for name in ("baseline", "candidate"):
+        compare.add_argument(
+            f"--{name}",
+            required=True,
+            metavar="RUN[:MODEL]",
+            help="the model if there are several",
+        )
+    compare.add_argument(
+        "--margin",
+        type=share,
+        default=0.1,
+        metavar="M",
+        help="change of a mean that is accepted (default: %(default)s)",
+    )
+    compare.add_argument(
+        "--allow-different",
+        action="store_true",
+        help="compare even what was measured on other data or in another way",
+    )
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    compare.add_argument("--html", metavar="FILE", help="write a page besides")
+    compare.set_defaults(function=_compare)
+
+
+def add_history(commands: Any) -> None:
+    """Adds `history` to the subcommands."""
+    history = commands.add_parser(
+        "history", help="draw the trend of every model and class over the last runs", allow_abbrev=False
+    )
+    history.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
+    history.add_argument(
+        "--last", type=positive, default=30, metavar="N", help="how many runs (default: %(default)s)"
+    )
+    history.add_argument("--html", required=True, metavar="FILE", help="the page to write")
+    history.set_defaults(function=_history)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1 of a flag."""
     try:
@@ -50,6 +96,13 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
     return value
+
+
+def positive(text: str) -> int:
+    """A number of at least 1 of a flag."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
 
 
 def _gate(arguments: argparse.Namespace, _: Sequence[str]) -> int:
@@ -78,6 +131,16 @@ def _gate(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     return answer.status
 
 
+def _history(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.history import history
+    from transforms.write.pages import history_page
+
+    runs = history(arguments.output, arguments.last)
+    _write(arguments.html, "--html", history_page(arguments.output, runs))
+    print(f"{arguments.html}: {len(runs)} runs")
+    return 0
+
+
 def _write(path: str, flag: str, text: str) -> None:
     """Writes what a flag asks for, to any of Beam's filesystems.
 
@@ -92,3 +155,26 @@ def _write(path: str, flag: str, text: str) -> None:
         write_text(resolve(path, str(Path.cwd())), text)
     except (OSError, ValueError) as error:
         raise UsageError(f"{flag} {path!r} cannot be written: {error}") from error
+
+
+def _compare(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.compare import compare_models
+
+    found = compare_models(
+        arguments.output,
+        arguments.baseline,
+        arguments.candidate,
+        margin=arguments.margin,
+        allow_different=arguments.allow_different,
+    )
+    if arguments.html:
+        from transforms.write.pages import comparison_page
+
+        _write(arguments.html, "--html", comparison_page(found.as_dict()))
+    if arguments.json:
+        print(json.dumps(found.as_dict(), indent=2))
+    else:
+        from pipeline import console
+
+        console.print_comparison(found)
+    return found.status

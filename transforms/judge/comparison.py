@@ -1,8 +1,8 @@
 """What became better or worse from one model to another, on the same images.
 
-Each image is its own control: what counts is the difference of its density share, and of its swap gap, between
-the two models. Differences are tested by the same e-values as verdicts, against a margin: worse by more than it,
-better by more than it, or surely within it on both sides.
+Each image is its own control: what counts is the difference of its density share, and of its swap gap,
+between the two models. Differences are tested by the same e-values as verdicts, against a margin: worse by
+more than it, better by more than it, or surely within it on both sides.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from typing import Literal
 
 from transforms.judge.gaps import GapTally
 from transforms.judge.groups import group_name, groups_within
+from transforms.judge.heat import UNIT
 from transforms.judge.statistics import e_benjamini_hochberg, log10_mean_e
 from transforms.judge.verdicts import MODEL_LOG10_E
 from transforms.records import Group
@@ -85,8 +86,8 @@ class ChangeTally:
     def __init__(self) -> None:
         self.harm, self.relief = GapTally.zero(), GapTally.zero()
         self.only_baseline = self.only_candidate = 0
-        # Donor class -> sums over its images.
-        self.sums: dict[str, list[float]] = {}
+        # Donor class -> sums of baseline and candidate in units of 2^-32, and their number.
+        self.sums: dict[str, list[int]] = {}
 
     def add(self, baseline: float | None, candidate: float | None, donor_class: str, sign: int) -> None:
         """Adds one image; `sign` is that of `MEASURES`."""
@@ -97,8 +98,8 @@ class ChangeTally:
         harm = max(-1.0, min(1.0, sign * (candidate - baseline)))
         self.harm.add_values(donor_class, harm)
         self.relief.add_values(donor_class, -harm)
-        sums = self.sums.setdefault(donor_class, [0.0, 0.0, 0])
-        for index, value in enumerate((baseline, candidate, 1)):
+        sums = self.sums.setdefault(donor_class, [0, 0, 0])
+        for index, value in enumerate((round(baseline * UNIT), round(candidate * UNIT), 1)):
             sums[index] += value
 
     @property
@@ -107,14 +108,14 @@ class ChangeTally:
 
         The donor class that contributes most to it is left out, so the change is never overstated.
         """
-        total = sum(float(self.harm.mean_of(name)) * self.sums[name][2] for name in self.sums)
-        return (self.harm, 1) if total >= 0 else (self.relief, -1)
+        harm = sum(self.harm.mean_of(name) * self.sums[name][2] for name in self.sums)
+        return (self.harm, 1) if harm >= 0 else (self.relief, -1)
 
     def means(self, without: str | None) -> tuple[float, float]:
         """Mean of baseline and candidate without one donor class."""
         kept = [sums for name, sums in self.sums.items() if name != without]
         baseline, candidate, count = (sum(values) for values in zip(*kept, strict=True))
-        return baseline / count, candidate / count
+        return baseline / UNIT / count, candidate / UNIT / count
 
 
 def compare(
@@ -126,13 +127,13 @@ def compare(
         images: every image of either, in any order.
         model: name for the groups of the candidate.
         margin: change of a mean that is accepted, in [0, 1).
-        fdr: expected share of false claims among the classes, and among the slices, that are called worse, for
-            each measure; likewise better (e-BH).
+        fdr: expected share of false claims among the classes, and among the slices, that are called worse,
+            for each measure; likewise better (e-BH).
         min_images: pairs below which a class or slice is inconclusive.
 
     Returns:
-        For each measure that any image has: the model, its classes, its slices, sorted by name. A measure that
-        no image has is left out.
+        For each measure that any image has: the model, its classes, its slices, sorted by name. A measure
+        that no image has is left out.
     """
     tallies: dict[Measure, dict[Group, ChangeTally]] = {measure: {} for measure in MEASURES}
     for image in images:
@@ -202,7 +203,7 @@ def _change(
         known = {
             "baseline": baseline,
             "candidate": candidate,
-            "change": sign * leading.gap,
+            "change": sign * leading.gap + 0.0,  # no -0.0
             "lower": bounds[0],
             "upper": bounds[1],
             "without_donor": leading.worst,

@@ -29,7 +29,9 @@ def judged_rows(file: BinaryIO, model: str, target_layer: str, method: str) -> I
 
     Args:
         file: one part of `scores`; a column that it does not have yet reads as null.
-        model, target_layer, method: as in the columns of these names.
+        model: of these rows only.
+        target_layer: likewise.
+        method: likewise.
     """
     part = pq.ParquetFile(file)
     asked = {"model": model, "target_layer": target_layer, "method": method, "target_rule": "annotated"}
