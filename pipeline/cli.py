@@ -1,6 +1,6 @@
-"""The command line: `gradcam-audit run | gate | inspect | overlay | schema | demo`.
+"""The command line: `gradcam-audit run`, and what is done with runs and with single models.
 
-Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` has its own. TensorFlow and Beam are
+Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` and `compare` have their own. TensorFlow and Beam are
 imported by the commands that need them, so that help and usage errors come at once.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.on_runs import add_compare, add_gate, add_history, positive
+from pipeline.on_runs import add_card, add_compare, add_gate, add_history, positive
 from pipeline.one_model import add_inspect, add_overlay
 from pipeline.quiet import quiet_imports
 from transforms.errors import AuditError, UsageError, did_you_mean
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add_gate(commands)
     add_compare(commands)
     add_history(commands)
+    add_card(commands)
     add_inspect(commands)
     add_overlay(commands)
 

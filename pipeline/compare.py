@@ -68,27 +68,33 @@ class Comparison:
         return INCONCLUSIVE if not models or any(c.verdict == "inconclusive" for c in models) else PASS
 
     @property
+    def headline(self) -> str:
+        """The answer in a few words."""
+        words = {PASS: "is no worse than", FINDINGS: "is worse than", INCONCLUSIVE: "is inconclusive against"}
+        return f"{self.candidate.name} {words[self.status]} {self.baseline.name}"
+
+    @property
     def line(self) -> str:
-        """The answer in one line."""
-        pair = f"{self.candidate.name} against {self.baseline.name}"
-        worse = [change for change in self.changes if change.verdict == "worse"]
-        if worse:
-            inner = [change for change in worse if change.group_kind != "model"] or worse
-            inner = sorted(inner, key=lambda change: (change.group_kind, -abs(change.change or 0.0)))
-            named = [_said(change) for change in inner[:_MOST_NAMED]]
-            more = f", and {len(inner) - _MOST_NAMED} more" if len(inner) > _MOST_NAMED else ""
-            return f"{pair} is worse: {', '.join(named)}{more}"
+        """The answer in one line, with where and how much."""
         if self.status == INCONCLUSIVE:
-            return (
-                f"{pair} is inconclusive: too few images or too much spread for a margin of {self.margin:g}"
-            )
-        models = [f"{c.measure} {_worded(c, self.margin)}" for c in self.changes if c.group_kind == "model"]
-        return f"{pair} is no worse: {', '.join(models)}"
+            return f"{self.headline}: too few images or too much spread for a margin of {self.margin:g}"
+        if self.status == PASS:
+            models = [change for change in self.changes if change.group_kind == "model"]
+            return f"{self.headline}: {', '.join(_worded(change, self.margin) for change in models)}"
+        worse = [change for change in self.changes if change.verdict == "worse"]
+        inner = [change for change in worse if change.group_kind != "model"] or worse
+        groups: dict[str, list[str]] = {}
+        for change in sorted(inner, key=lambda change: (change.group_kind, -abs(change.change or 0.0))):
+            groups.setdefault(change.group_name, []).append(_moved(change))
+        named = [f"{name} ({', '.join(moves)})" for name, moves in groups.items()]
+        more = f", and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        return f"{self.headline}: {', '.join(named[:_MOST_NAMED])}{more}"
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
         return {
             "status": self.status,
+            "headline": self.headline,
             "line": self.line,
             "baseline": self.baseline.name,
             "candidate": self.candidate.name,
@@ -217,12 +223,14 @@ def _pair(before: JudgedRow | None, after: JudgedRow | None) -> PairedImage:
     return PairedImage(row.class_name, row.slices, row.donor_class, *values)
 
 
-def _said(change: Change) -> str:
-    return (
-        f"{change.group_name} {change.measure} {change.baseline:.2f} to {change.candidate:.2f} "
-        f"[{change.lower:+.2f}, {change.upper:+.2f}]"
-    )
+def _moved(change: Change) -> str:
+    return f"{_words(change.measure)} {change.baseline:.2f} to {change.candidate:.2f}"
 
 
 def _worded(change: Change, margin: float) -> str:
-    return f"same within {margin:g}" if change.verdict == "same" else str(change.verdict)
+    verdict = f"the same within {margin:g}" if change.verdict == "same" else change.verdict
+    return f"{_words(change.measure)} {verdict}"
+
+
+def _words(measure: str) -> str:
+    return measure.replace("_", " ")

@@ -167,8 +167,9 @@ def _unpaired(found: "Comparison") -> list[str]:
     lines = []
     for change in found.changes:
         if change.group_kind == "model" and change.only_baseline + change.only_candidate:
+            measure = change.measure.replace("_", " ")
             lines.append(
-                f"{change.measure}: measured by one only: {change.only_baseline:,} under the baseline, "
+                f"{measure}: measured by one only: {change.only_baseline:,} under the baseline, "
                 f"{change.only_candidate:,} under the candidate"
             )
     return lines

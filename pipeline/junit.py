@@ -31,7 +31,8 @@ def to_junit(answer: Answer) -> str:
             [_case("required", line, "error", line) for line in answer.missing],
         )
     ElementTree.indent(document)
-    return ElementTree.tostring(document, encoding="utf-8", xml_declaration=True).decode() + "\n"
+    text: bytes = ElementTree.tostring(document, encoding="utf-8", xml_declaration=True)
+    return text.decode() + "\n"
 
 
 def _of_ruling(ruling: Ruling) -> ElementTree.Element:
@@ -50,19 +51,16 @@ def _case(
 ) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname=_legal(group), name=_legal(name), time="0")
     if tag is not None:
-        kind = {"type": finding["verdict"]} if finding else {}
-        ElementTree.SubElement(case, tag, message=_legal(why), **kind)
+        said = ElementTree.SubElement(case, tag, message=_legal(why))
+        if finding is not None:
+            said.set("type", finding["verdict"])
     return case
 
 
 def _suite(document: ElementTree.Element, name: str, cases: Sequence[ElementTree.Element]) -> None:
-    counts = {
-        plural: str(sum(case.find(tag) is not None for case in cases))
-        for plural, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
-    }
-    suite = ElementTree.SubElement(
-        document, "testsuite", name=_legal(name), tests=str(len(cases)), time="0", **counts
-    )
+    suite = ElementTree.SubElement(document, "testsuite", name=_legal(name), tests=str(len(cases)), time="0")
+    for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(count, str(sum(case.find(tag) is not None for case in cases)))
     suite.extend(cases)
 
 

@@ -1,4 +1,4 @@
-"""The commands on runs that are over: `gate` decides on one, `compare` on two models."""
+"""The commands on runs that are over: `gate`, `compare`, `history` and `card`."""
 
 import argparse
 import datetime
@@ -87,6 +87,21 @@ def add_history(commands: Any) -> None:
     history.set_defaults(function=_history)
 
 
+def add_card(commands: Any) -> None:
+    """Adds `card` to the subcommands."""
+    card = commands.add_parser(
+        "card",
+        help="print what an audit can say in a model card",
+        description="Quantitative Analyses, and Caveats and Recommendations, in Markdown.",
+        allow_abbrev=False,
+    )
+    card.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
+    card.add_argument(
+        "--run-id", metavar="RUN[:MODEL]", help="instead of all models of the newest complete run"
+    )
+    card.set_defaults(function=_card)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1 of a flag."""
     try:
@@ -138,6 +153,31 @@ def _history(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     runs = history(arguments.output, arguments.last)
     _write(arguments.html, "--html", history_page(arguments.output, runs))
     print(f"{arguments.html}: {len(runs)} runs")
+    return 0
+
+
+def _card(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline import runs
+    from transforms.write.card import model_card
+
+    run_id, model = runs.split_name(arguments.run_id or "")
+    if run_id:
+        run = runs.complete_run(runs.find_run(arguments.output, run_id))
+    else:
+        run = runs.newest_complete(arguments.output)
+    if model is not None and model not in run.models:
+        raise runs.no_such_model(run, model)
+    findings, summaries = runs.read_findings(run), runs.read_summaries(run)
+    cards = [
+        model_card(
+            run.manifest,
+            name,
+            [row for row in findings if row["model"] == name],
+            [row for row in summaries if row["model"] == name],
+        )
+        for name in ([model] if model else run.models)
+    ]
+    print("\n".join(cards), end="")
     return 0
 
 

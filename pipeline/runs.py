@@ -16,6 +16,10 @@ _VERDICTS = (
     *("finding_id", "model", "group_kind", "group_name", "class_name", "slice_key", "slice_value", "verdict"),
     *("n", "density_share", "swap_gap", "swap_gap_lower", "swap_gap_upper", "region", "message"),
 )
+_COUNTS = (
+    *("model", "target_layer", "method", "group_kind", "group_name", "accuracy"),
+    *("zero_map", "not_finite", "no_box", "full_box"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +103,30 @@ def read_findings(run: CompleteRun) -> list[dict[str, Any]]:
             f"its manifest counts {counted}"
         )
     return rows
+
+
+def read_summaries(run: CompleteRun) -> list[dict[str, Any]]:
+    """Counts and accuracy of every group, for the layer and method that the verdicts use."""
+    judged = {
+        (name, details["target_layer"], run.manifest["verdict_method"])
+        for name, details in run.models.items()
+    }
+    rows = read_rows(run.paths, "summaries", _COUNTS)
+    return [row for row in rows if (row["model"], row["target_layer"], row["method"]) in judged]
+
+
+def newest_complete(output: str) -> CompleteRun:
+    """The newest run that has written everything.
+
+    Raises:
+        RunError: there is none.
+    """
+    for started in reversed(started_runs(output)):
+        try:
+            return complete_run(started)
+        except RunError:
+            continue
+    raise RunError(f"no complete run below {output}")
 
 
 def split_name(name: str) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import pydantic
 import yaml
@@ -17,7 +17,7 @@ from transforms.settings import Settings
 class _TextLoader(StrictLoader):
     """Reads every scalar as text: an id that is all digits is no number."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML declares it so)
 
 
 class Waiver(Settings):

@@ -178,9 +178,8 @@ def _judge(
         for index, verdict in directions:
             if tested[group][index] >= MODEL_LOG10_E:
                 claims[group] = verdict
-    for kind in of_kind.values():
-        for group in kind:
-            yield _change(measure, group, tallies[group], tested.get(group), claims.get(group), margin)
+    for group in (*of_kind["model"], *of_kind["class"], *of_kind["slice"]):
+        yield _change(measure, group, tallies[group], tested.get(group), claims.get(group), margin)
 
 
 def _change(

@@ -44,9 +44,12 @@ class GapTally:
 
     def add_values(self, donor_class: str, gap: float, residual: float = 0.0) -> None:
         """Adds a gap in [-1, 1] and a residual in [0, 1]."""
-        numbers = self.donors.setdefault(donor_class, np.zeros(BINS + 2, np.int64))
+        numbers = self.donors.get(donor_class)
+        if numbers is None:
+            numbers = self.donors[donor_class] = np.zeros(BINS + 2, np.int64)
         numbers[min(BINS - 1, int((gap + 1) / 2 * BINS))] += 1
-        numbers[BINS:] += np.rint(np.array([gap, residual]) * UNIT).astype(np.int64)
+        numbers[BINS] += round(gap * UNIT)
+        numbers[BINS + 1] += round(residual * UNIT)
 
     def __add__(self, other: "GapTally") -> "GapTally":
         nothing = np.zeros(BINS + 2, np.int64)

@@ -41,8 +41,8 @@ def comparison_page(found: Mapping[str, Any]) -> str:
     """The page of a comparison.
 
     Args:
-        found: `baseline`, `candidate`, `method`, `margin`, `line`, `differences`, and `changes`: dicts with
-            the fields of `transforms.judge.comparison.Change`.
+        found: `baseline`, `candidate`, `method`, `margin`, `headline`, `line`, `differences`, and `changes`:
+            dicts with the fields of `transforms.judge.comparison.Change`.
     """
     measures = []
     for measure in dict.fromkeys(change["measure"] for change in found["changes"]):
@@ -62,10 +62,11 @@ def comparison_page(found: Mapping[str, Any]) -> str:
     return _TEMPLATES.get_template("comparison.html").render({**found, "measures": measures})
 
 
-def _interest(change: Mapping[str, Any]) -> tuple[bool, int, float, str]:
+def _interest(change: Mapping[str, Any]) -> tuple[bool, int, str, float, str]:
     return (
         change["group_kind"] != "model",
         _ORDER.index(change["verdict"]),
+        change["group_kind"],
         -abs(change["change"] or 0.0),
         change["group_name"],
     )

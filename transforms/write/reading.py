@@ -41,6 +41,6 @@ def judged_rows(file: BinaryIO, model: str, target_layer: str, method: str) -> I
             batch = batch.filter(pc.equal(batch.column(name), value))
         columns = {name: batch.column(name).to_pylist() for name in there}
         nothing = [None] * batch.num_rows
-        for row in zip(*(columns.get(name, nothing) for name in _COLUMNS), strict=True):
-            *values, slices = row
-            yield JudgedRow(*values, tuple((entry["key"], entry["value"]) for entry in slices or ()))
+        for *values, slices in zip(*(columns.get(name, nothing) for name in _COLUMNS), strict=True):
+            pairs = tuple((entry["key"], entry["value"]) for entry in slices or ())
+            yield JudgedRow._make([*values, pairs])
