@@ -1,7 +1,7 @@
 """The command line: `gradcam-audit run`, and what is done with runs and with single models.
 
-Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` and `compare` have their own. TensorFlow and Beam are
-imported by the commands that need them, so that help and usage errors come at once.
+Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` and `compare` have their own. TensorFlow
+and Beam are imported by the commands that need them, so that help and usage errors come at once.
 """
 
 import argparse

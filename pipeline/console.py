@@ -253,6 +253,7 @@ class _Console(rich.console.Console):
 
 
 def _console() -> rich.console.Console:
-    # Off a terminal rich would draw tables for 80 columns; logs and pipes have no such edge.
-    console = _Console()
-    return console if console.is_terminal else _Console(width=160)
+    # Off a terminal rich would draw tables for 80 columns; logs and pipes have no such edge. And `:m:` is a
+    # model between colons, no emoji.
+    console = _Console(emoji=False)
+    return console if console.is_terminal else _Console(width=160, emoji=False)

@@ -59,6 +59,7 @@ def write_run(
     judge: Mapping[str, Any] | None = None,
     failure: str | None = None,
     finished: bool = True,
+    map_size: tuple[int, int] = (4, 4),
     **keys: Any,
 ) -> None:
     """A run's records and tables.
@@ -73,6 +74,7 @@ def write_run(
         judge: keys of the config's `judge`.
         failure: why it is no complete audit.
         finished: whether it has a manifest and tables at all.
+        map_size: of every model.
         keys: other keys of the manifest.
     """
     paths = RunPaths(str(output), run_id, started[:10])
@@ -100,7 +102,7 @@ def write_run(
         "rows": {"findings": len(rows) + len(findings)},
         "limit": None,
         "verdict_method": "hirescam",
-        "models": [{"name": name, "target_layer": "last", "map_size": [4, 4]} for name in models],
+        "models": [{"name": name, "target_layer": "last", "map_size": list(map_size)} for name in models],
         "data": {"listing_sha256": "abc"},
         "waivers": [],
         "config": {

@@ -42,10 +42,10 @@ def model_card(
         f"# {escape(model)}",
         "## Quantitative Analyses",
         f"Audit {escape(manifest['name'])}, run {escape(manifest['run_id'])} of {manifest['run_date']} by "
-        f"{manifest['tool']['name']} {manifest['tool']['version']}: {manifest['records']:,} annotated images. "
-        f"Density share: how dense the heat of {escape(manifest['verdict_method'])} is inside the annotated boxes "
-        "against outside; 0.5 is chance, 1 is all inside. Swap gap: by how much another background lowers the "
-        "probability of the class, with bounds that each hold with 95 %.",
+        f"{manifest['tool']['name']} {manifest['tool']['version']}: {manifest['records']:,} images. "
+        f"Density share: how dense the heat of {escape(manifest['verdict_method'])} is inside the annotated "
+        "boxes against outside; 0.5 is chance, 1 is all inside. Swap gap: by how much another background "
+        "lowers the probability of the class, with bounds that each hold with 95 %.",
         "### Unitary results",
         _table([*of_kind["model"], *of_kind["class"]], of_group),
         "### Intersectional results",
@@ -94,15 +94,15 @@ def _caveats(
         yield "No class or slice was flagged, which clears only what the tables above call clear."
     unknown = [row["group_name"] for row in of_kind["class"] if row["verdict"] == "insufficient"]
     if unknown:
-        yield f"Nothing is known, for want of images or of certainty, of {_listed(unknown)}."
+        yield f"Undecided, for want of images or of certainty: {_listed(unknown)}."
     for row in manifest["data"]["associations"]:
         if row["associated"]:
             yield f"The data give the class away: {escape(row['message'])}."
     for waiver in manifest.get("waivers", []):
         if waiver["finding_id"] in {row["finding_id"] for row in flagged}:
             yield (
-                f"Finding {waiver['finding_id']} is waived until {waiver['until']} by {escape(waiver['who'])}: "
-                f"{escape(waiver['why'])}."
+                f"Finding {waiver['finding_id']} is waived until {waiver['until']} by {escape(waiver['who'])}"
+                f": {escape(waiver['why'])}."
             )
     left_out = [f"{count:,} {reason}" for reason, count in manifest["dead_letters"].items()]
     whole = of_group.get(("model", model), {})
@@ -119,14 +119,14 @@ def _caveats(
     judge = manifest["config"]["judge"]
     if judge["confirm"]:
         yield (
-            f"A change of {judge['epsilon']:g} of the probability by another background was tolerated; the expected "
-            f"share of false flags among the flagged classes is at most {judge['fdr']:g}."
+            f"A change of {judge['epsilon']:g} of the probability by another background was tolerated; the "
+            f"expected share of false convictions among the convicted classes is at most {judge['fdr']:g}."
         )
     else:
         yield "Nothing was tested on other backgrounds: a suspect is no conviction, and nothing is clear."
     yield (
-        "Heat outside the box is reliance on context, which can be legitimate; a shortcut inside the box is not "
-        "seen. The figures hold for data like those that were audited."
+        "Heat outside the box is reliance on context, which can be legitimate; a shortcut inside the box is "
+        "not seen. The figures hold for data like those that were audited."
     )
 
 
