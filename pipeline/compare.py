@@ -74,13 +74,13 @@ class Comparison:
         return f"{self.candidate.name} {words[self.status]} {self.baseline.name}"
 
     @property
-    def line(self) -> str:
-        """The answer in one line, with where and how much."""
+    def reason(self) -> str:
+        """Where and how much."""
         if self.status == INCONCLUSIVE:
-            return f"{self.headline}: too few images or too much spread for a margin of {self.margin:g}"
+            return f"too few images or too much spread for a margin of {self.margin:g}"
         if self.status == PASS:
             models = [change for change in self.changes if change.group_kind == "model"]
-            return f"{self.headline}: {', '.join(_worded(change, self.margin) for change in models)}"
+            return ", ".join(_worded(change, self.margin) for change in models)
         worse = [change for change in self.changes if change.verdict == "worse"]
         inner = [change for change in worse if change.group_kind != "model"] or worse
         groups: dict[str, list[str]] = {}
@@ -88,14 +88,14 @@ class Comparison:
             groups.setdefault(change.group_name, []).append(_moved(change))
         named = [f"{name} ({', '.join(moves)})" for name, moves in groups.items()]
         more = f", and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-        return f"{self.headline}: {', '.join(named[:_MOST_NAMED])}{more}"
+        return ", ".join(named[:_MOST_NAMED]) + more
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
         return {
             "status": self.status,
             "headline": self.headline,
-            "line": self.line,
+            "reason": self.reason,
             "baseline": self.baseline.name,
             "candidate": self.candidate.name,
             "method": self.candidate.method,

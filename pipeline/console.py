@@ -159,7 +159,7 @@ def print_comparison(found: "Comparison") -> None:
         )
     console.print(table)
     notes = [f"allowed: {difference}" for difference in found.differences] + _unpaired(found)
-    for line in (*notes, found.line):
+    for line in (*notes, f"{found.headline}: {found.reason}"):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -89,9 +89,8 @@ def test_help_names_the_commands() -> None:
     done = in_process(["--help"], "")
 
     assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
-    assert ["run", "gate", "inspect", "overlay", "schema", "demo"] == re.findall(
-        r"^    (\w+) ", done.stdout, re.MULTILINE
-    )
+    commands = ["run", "gate", "compare", "history", "card", "inspect", "overlay", "schema", "demo"]
+    assert commands == re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
 
 
 def test_a_process_of_its_own_prints_nothing_but_the_answer(tiny_model: Path) -> None:

@@ -103,14 +103,14 @@ def test_a_page_and_json_are_written(tmp_path: Path, capsys: Capture) -> None:
 
     assert 1 == main(["compare", str(tmp_path), *flags])
     found = json.loads(capsys.readouterr().out)
-    line = (
-        "r2:m is worse than r1:m: cat (density share 0.75 to 0.25), cat, site=<b> (density share 0.75 to "
-        "0.25), site=<b> (density share 0.75 to 0.25)"
+    reason = (
+        "cat (density share 0.75 to 0.25), cat, site=<b> (density share 0.75 to 0.25), "
+        "site=<b> (density share 0.75 to 0.25)"
     )
-    assert (1, line, "hirescam", 0.1, []) == tuple(
-        found[key] for key in ("status", "line", "method", "margin", "differences")
+    assert (1, "r2:m is worse than r1:m", reason, "hirescam", 0.1, []) == tuple(
+        found[key] for key in ("status", "headline", "reason", "method", "margin", "differences")
     )
-    assert "<p>" + line.replace("<b>", "&lt;b&gt;") + ".</p>" in page.read_text()
+    assert "<p>" + reason.replace("<b>", "&lt;b&gt;") + ".</p>" in page.read_text()
 
 
 @pytest.mark.parametrize(

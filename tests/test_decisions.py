@@ -169,8 +169,7 @@ def test_a_biased_candidate_is_worse_and_it_is_said_where_and_how_much(output: P
     gap, share = changes["swap_gap", "red"], changes["density_share", "red"]
 
     assert 1 == status == found["status"]
-    assert printed == found["line"]
-    assert printed.startswith("night:biased is worse than night:honest: ")
+    assert printed == f"night:biased is worse than night:honest: {found['reason']}"
     moved = f"red (swap gap {gap['baseline']:.2f} to {gap['candidate']:.2f}, "
     assert moved in printed
     assert {"worse"} == {row["verdict"] for row in found["changes"]}

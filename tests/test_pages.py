@@ -75,7 +75,7 @@ def comparison(*changes: Mapping[str, Any], **fields: Any) -> str:
             "method": "hirescam",
             "margin": 0.1,
             "headline": "r2:new is worse than r1:old",
-            "line": "r2:new is worse than r1:old: pill",
+            "reason": "pill",
             "differences": [],
             "changes": [model, *changes],
             **fields,
@@ -182,7 +182,7 @@ def test_a_history_needs_a_complete_run(tmp_path: Path, capsys: Capture) -> None
 
 def test_names_are_text_and_nothing_is_fetched() -> None:
     pages = [
-        comparison(make_change(group_name=EVIL, without_donor=EVIL), line=EVIL, differences=[EVIL]),
+        comparison(make_change(group_name=EVIL, without_donor=EVIL), reason=EVIL, differences=[EVIL]),
         history_page(EVIL, [run(1, make_finding(model=EVIL, name=f'"{EVIL}')), run(2, failure=EVIL), run(3)]),
     ]
     for text in pages:

@@ -35,6 +35,7 @@ def plan(
     data: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     explain: dict[str, Any] | None = None,
+    judge: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> Plan:
     """Plans a run over the data set, with a class map unless `data` says otherwise."""
@@ -45,6 +46,7 @@ def plan(
         "data": {key: value for key, value in of_data.items() if value is not None},
         "models": [{"name": "m", "path": str(model), **(settings or {})}],
         "explain": explain or {},
+        "judge": judge or {},
         "output": "out",
     }
     (folder / "c.yaml").write_text(yaml.safe_dump(document))
@@ -334,3 +336,20 @@ def test_a_run_id_that_exists_already(folder: Path, tiny_model: Path) -> None:
     message = refusal(UsageError, folder, tiny_model, run_id="r1")
 
     assert f"run id 'r1' exists already below {folder}/out; give another --run-id" == message
+
+
+def test_waivers_go_into_the_manifest_as_they_are_today(folder: Path, tiny_model: Path) -> None:
+    known = {"finding_id": "0123456789abcdef", "who": "Ann", "until": "2030-01-31", "why": "known"}
+    (folder / "waivers.yaml").write_text(yaml.safe_dump([known]))
+
+    assert [known] == plan(folder, tiny_model, judge={"waivers": "waivers.yaml"}).run.details["waivers"]
+    assert [] == plan(folder, tiny_model).run.details["waivers"]
+
+
+def test_a_waiver_that_is_wrong_stops_the_run_before_it_starts(folder: Path, tiny_model: Path) -> None:
+    (folder / "waivers.yaml").write_text("[pill]")
+
+    with pytest.raises(UsageError) as caught:
+        plan(folder, tiny_model, judge={"waivers": "waivers.yaml"})
+    keys = "finding_id, who, until, why"
+    assert f"{folder}/waivers.yaml: waiver 1 is 'pill'; a mapping with {keys} is needed" == str(caught.value)

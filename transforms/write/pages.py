@@ -17,10 +17,6 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TONES = {
-    **dict.fromkeys(("worse", "confirmed", "hidden", "suspect"), "bad"),
-    **dict.fromkeys(("better", "clear", "same", "unsuspected"), "good"),
-}
 _TITLES = {"density_share": "density share", "swap_gap": "swap gap"}
 # The most interesting first.
 _ORDER = ("worse", "better", "inconclusive", "same")
@@ -41,7 +37,7 @@ def comparison_page(found: Mapping[str, Any]) -> str:
     """The page of a comparison.
 
     Args:
-        found: `baseline`, `candidate`, `method`, `margin`, `headline`, `line`, `differences`, and `changes`:
+        found: `baseline`, `candidate`, `method`, `margin`, `headline`, `reason`, `differences`, and `changes`:
             dicts with the fields of `transforms.judge.comparison.Change`.
     """
     measures = []
@@ -74,7 +70,7 @@ def _interest(change: Mapping[str, Any]) -> tuple[bool, int, str, float, str]:
 
 def _bar(change: Mapping[str, Any], margin: float) -> dict[str, Any]:
     """The row with pixels on an axis from -1 to 1, 200 wide."""
-    row = {**change, "tone": _TONES.get(change["verdict"], "open")}
+    row = dict(change)
     if change["change"] is not None:
         row |= {f"{name}_x": round(100 + 100 * change[name], 1) for name in ("lower", "upper", "change")}
         row |= {"band_x": round(100 - 100 * margin, 1), "band_width": round(200 * margin, 1)}
@@ -127,14 +123,9 @@ def _trends(model: str, runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                 "kind": kind,
                 "name": name,
                 "verdict": verdicts[-1],
-                "tone": _TONES.get(verdicts[-1] or "", "open"),
                 "trends": [_trend([row[key] if row else None for row in found], key) for key in _AXES],
                 "strip": [
-                    (
-                        _TONES.get(verdict or "", "open"),
-                        _LETTERS.get(verdict or "", "\N{MIDDLE DOT}"),
-                        run["run_id"],
-                    )
+                    (verdict or "", _LETTERS.get(verdict or "", "\N{MIDDLE DOT}"), run["run_id"])
                     for verdict, run in zip(verdicts, runs, strict=True)
                 ],
                 "said": ", ".join(verdict or "none" for verdict in verdicts),
