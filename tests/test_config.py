@@ -30,7 +30,7 @@ OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, me
 OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
 OF_JUDGE = (
     "fdr, suspect_margin, min_images, confirm, epsilon, images_per_class, confirm_budget, allowed_regions, "
-    "allowed_classes"
+    "allowed_classes, required, waivers"
 )
 
 
@@ -236,7 +236,8 @@ def test_relative_paths_are_relative_to_the_config_file(here: Path) -> None:
     (here / "configs").mkdir()
     data = {**GOOD["data"], "annotations": ["a/*.json", "../b.json"], "class_map": "map.json"}
     models = [{"name": "m", "path": "/models/m.keras", "labels": "labels.txt"}]
-    (here / "configs/c.yaml").write_text(yaml.safe_dump({**GOOD, "data": data, "models": models}))
+    document = {**GOOD, "data": data, "models": models, "judge": {"waivers": "waivers.yaml"}}
+    (here / "configs/c.yaml").write_text(yaml.safe_dump(document))
     config = load_config("configs/c.yaml")
 
     assert f"{here}/configs/images" == config.data.images
@@ -246,6 +247,7 @@ def test_relative_paths_are_relative_to_the_config_file(here: Path) -> None:
         config.models[0].path,
         config.models[0].labels,
     )
+    assert f"{here}/configs/waivers.yaml" == config.judge.waivers
     assert f"{here}/configs/audits" == config.output
 
 

@@ -37,7 +37,7 @@ def comparison_page(found: Mapping[str, Any]) -> str:
     """The page of a comparison.
 
     Args:
-        found: `baseline`, `candidate`, `method`, `margin`, `headline`, `reason`, `differences`, and `changes`:
+        found: `baseline`, `candidate`, `method`, `margin`, `headline`, `reason`, `differences` and `changes`:
             dicts with the fields of `transforms.judge.comparison.Change`.
     """
     measures = []
