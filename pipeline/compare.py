@@ -220,7 +220,7 @@ def _pair(before: JudgedRow | None, after: JudgedRow | None) -> PairedImage:
         {measure: getattr(side, measure) if side else None for measure in MEASURES}
         for side in (before, after)
     ]
-    return PairedImage(row.class_name, row.slices, row.donor_class, *values)
+    return PairedImage(row.class_name, row.slices, row.donor_class, row.cluster, *values)
 
 
 def _moved(change: Change) -> str:

@@ -190,7 +190,7 @@ def test_rows_of_a_table_without_a_later_column_read_as_null() -> None:
     old = io.BytesIO()
     pq.write_table(pq.read_table(io.BytesIO(file.getvalue())).drop_columns(["donor_class"]), old)
 
-    expected = [JudgedRow(row.example_id, "cat", 0.75, None, None, (("site", "A"),)) for row in rows]
+    expected = [JudgedRow(row.example_id, "cat", 0.75, None, None, None, (("site", "A"),)) for row in rows]
     assert expected == list(judged_rows(old, "m", "last", "hirescam"))
 
 

@@ -24,12 +24,14 @@ def make_pair(
     gaps: tuple[float | None, float | None] = (None, None),
     class_name: str | None = "cat",
     donor_class: str | None = None,
+    cluster: str | None = None,
     slices: Sequence[tuple[str, str]] = (),
 ) -> PairedImage:
     return PairedImage(
         class_name,
         slices,
         donor_class,
+        cluster,
         {"density_share": baseline, "swap_gap": gaps[0]},
         {"density_share": candidate, "swap_gap": gaps[1]},
     )
@@ -144,6 +146,21 @@ def test_what_one_donor_class_brings_about_is_said_and_does_without_it() -> None
         dataclasses.replace(image, candidate={**image.candidate, "swap_gap": 0.9}) for image in images
     ]
     assert "worse" == changes_of(everywhere)["swap_gap", "cat"].verdict
+
+
+def test_a_cluster_counts_once_with_its_mean() -> None:
+    """Thirty images of one patient are one observation, which proves nothing."""
+    alone = [make_pair(baseline=0.5, candidate=0.5, donor_class="a", gaps=(0.0, 0.0))] * 30
+    of_one = [make_pair(baseline=1.0, candidate=share, cluster="patient") for share in (0.0, 0.5) * 15]
+    cat = only([*alone, *of_one])
+
+    assert 60 == cat.n
+    assert (16 / 31, 15.25 / 31, -0.75 / 31) == pytest.approx((cat.baseline, cat.candidate, cat.change))
+    assert "inconclusive" == only(of_one).verdict
+    every = [
+        dataclasses.replace(image, cluster=str(number)) for number, image in enumerate([*alone, *of_one])
+    ]
+    assert only(dataclasses.replace(image, cluster=None) for image in every) == only(every)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=60), st.randoms())

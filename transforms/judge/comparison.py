@@ -31,12 +31,14 @@ class PairedImage:
         class_name: annotated class.
         slices: (key, value) pairs.
         donor_class: the class that lent the other background; None without a swap.
+        cluster: images of one cluster are not independent and count once; None for an image by itself.
         baseline, candidate: measure -> value, None where it was not measured.
     """
 
     class_name: str | None
     slices: Sequence[tuple[str, str]]
     donor_class: str | None
+    cluster: str | None
     baseline: Mapping[Measure, float | None]
     candidate: Mapping[Measure, float | None]
 
@@ -52,8 +54,8 @@ class Change:
         verdict: `worse`, `better` or `same`, by the margin, or `inconclusive`.
         n: images that were measured under both models.
         only_baseline, only_candidate: images that were measured under one of them.
-        baseline, candidate: means over the paired images.
-        change: mean of candidate - baseline, where one image counts for at most 1; None without a pair.
+        baseline, candidate: means over the pairs, a cluster counting once.
+        change: mean of candidate - baseline, likewise; one image counts for at most 1. None without a pair.
         lower, upper: bounds of it, each with 95 % at any number of images.
         log10_e_worse, log10_e_better: evidence that the mean is worse, or better, by more than the margin.
         without_donor: the donor class whose backgrounds change most, which means and bounds do without
@@ -80,22 +82,64 @@ class Change:
     without_donor: str | None
 
 
+@dataclasses.dataclass
+class _Cluster:
+    """Sums over the images of a cluster, in units of 2^-32; of several donor classes the first by name."""
+
+    donor_class: str
+    baseline: int = 0
+    candidate: int = 0
+    harm: int = 0
+    count: int = 0
+
+
 class ChangeTally:
-    """The differences of one measure in one group, added up; `harm` is a difference for the worse."""
+    """The differences of one measure in one group, added up; `harm` is a difference for the worse.
+
+    What evidence counts is a unit: an image, or the images of a cluster by their mean.
+    """
 
     def __init__(self) -> None:
         self.harm, self.relief = GapTally.zero(), GapTally.zero()
-        self.only_baseline = self.only_candidate = 0
-        # Donor class -> sums of baseline and candidate in units of 2^-32, and their number.
+        self.pairs = self.only_baseline = self.only_candidate = 0
+        # Donor class -> sums of baseline and candidate in units of 2^-32, and the number of units.
         self.sums: dict[str, list[int]] = {}
+        self.clusters: dict[str, _Cluster] = {}
 
-    def add(self, baseline: float | None, candidate: float | None, donor_class: str, sign: int) -> None:
+    def add(
+        self,
+        baseline: float | None,
+        candidate: float | None,
+        donor_class: str,
+        cluster: str | None,
+        sign: int,
+    ) -> None:
         """Adds one image; `sign` is that of `MEASURES`."""
         if baseline is None or candidate is None:
             self.only_baseline += baseline is not None
             self.only_candidate += candidate is not None
             return
+        self.pairs += 1
         harm = max(-1.0, min(1.0, sign * (candidate - baseline)))
+        if cluster is None:
+            self._add_unit(baseline, candidate, harm, donor_class)
+            return
+        waiting = self.clusters.setdefault(cluster, _Cluster(donor_class))
+        waiting.count += 1
+        waiting.donor_class = min(waiting.donor_class, donor_class)
+        waiting.baseline += round(baseline * UNIT)
+        waiting.candidate += round(candidate * UNIT)
+        waiting.harm += round(harm * UNIT)
+
+    def settle(self) -> None:
+        """Makes each cluster one unit, once all images have been added."""
+        for cluster in self.clusters.values():
+            sums = (cluster.baseline, cluster.candidate, cluster.harm)
+            baseline, candidate, harm = (total / UNIT / cluster.count for total in sums)
+            self._add_unit(baseline, candidate, harm, cluster.donor_class)
+        self.clusters.clear()
+
+    def _add_unit(self, baseline: float, candidate: float, harm: float, donor_class: str) -> None:
         self.harm.add_values(donor_class, harm)
         self.relief.add_values(donor_class, -harm)
         sums = self.sums.setdefault(donor_class, [0, 0, 0])
@@ -129,7 +173,7 @@ def compare(
         margin: change of a mean that is accepted, in [0, 1).
         fdr: expected share of false claims among the classes, and among the slices, that are called worse,
             for each measure; likewise better (e-BH).
-        min_images: pairs below which a class or slice is inconclusive.
+        min_images: pairs, or clusters of them, below which a class or slice is inconclusive.
 
     Returns:
         For each measure that any image has: the model, its classes, its slices, sorted by name. A measure
@@ -144,7 +188,9 @@ def compare(
                 continue
             donor = (image.donor_class or "") if measure == "swap_gap" else ""
             for group in groups:
-                tallies[measure].setdefault(group, ChangeTally()).add(*values, donor, sign)
+                tallies[measure].setdefault(group, ChangeTally()).add(*values, donor, image.cluster, sign)
+    for tally in (tally for of_measure in tallies.values() for tally in of_measure.values()):
+        tally.settle()
     return [
         change
         for measure, of_measure in tallies.items()
@@ -217,7 +263,7 @@ def _change(
         slice_key=group.slice_key,
         slice_value=group.slice_value,
         verdict=verdict,
-        n=tally.harm.count,
+        n=tally.pairs,
         only_baseline=tally.only_baseline,
         only_candidate=tally.only_candidate,
         log10_e_worse=evidence[0] if evidence else None,

@@ -18,10 +18,11 @@ class JudgedRow(NamedTuple):
     density_share: float | None
     swap_gap: float | None
     donor_class: str | None
+    cluster: str | None
     slices: tuple[tuple[str, str], ...]
 
 
-_COLUMNS = ("example_id", "target_name", "density_share", "swap_gap", "donor_class", "slices")
+_COLUMNS = ("example_id", "target_name", "density_share", "swap_gap", "donor_class", "cluster", "slices")
 
 
 def judged_rows(file: BinaryIO, model: str, target_layer: str, method: str) -> Iterator[JudgedRow]:
