@@ -175,6 +175,7 @@ def _basis(side: Side) -> dict[str, Any]:
         "map size": f"{height}x{width}",
         "allowed regions": judge["allowed_regions"],
         "allowed classes": judge["allowed_classes"],
+        "cluster": config.get("cluster"),
         "confirm": judge["confirm"],
         "images_per_class": judge["images_per_class"],
         "confirm_budget": judge["confirm_budget"],

@@ -56,8 +56,9 @@ class Change:
         only_baseline, only_candidate: images that were measured under one of them.
         baseline, candidate: means over the pairs, a cluster counting once.
         change: mean of candidate - baseline, likewise; one image counts for at most 1. None without a pair.
-        lower, upper: bounds of it, each with 95 % at any number of images.
-        log10_e_worse, log10_e_better: evidence that the mean is worse, or better, by more than the margin.
+        lower, upper: bounds of it, each with 95 % at any number of images; None below `min_images`.
+        log10_e_worse, log10_e_better: evidence that the mean is worse, or better, by more than the margin; None
+            likewise.
         without_donor: the donor class whose backgrounds change most, which means and bounds do without
             (`transforms.judge.gaps`).
     """
@@ -236,25 +237,18 @@ def _change(
     claim: Verdict | None,
     margin: float,
 ) -> Change:
-    known: dict[str, float | str | None] = dict.fromkeys(
-        ("baseline", "candidate", "change", "lower", "upper", "without_donor")
-    )
     verdict: Verdict = claim or "inconclusive"
-    if tally.harm.count:
+    baseline = candidate = change = lower = upper = without = None
+    if tally.pairs:
         leading, direction = tally.leading
         sign = MEASURES[measure] * direction
-        baseline, candidate = tally.means(leading.worst)
-        bounds = sorted(sign * bound for bound in leading.bounds())
-        known = {
-            "baseline": baseline,
-            "candidate": candidate,
-            "change": sign * leading.gap + 0.0,  # no -0.0
-            "lower": bounds[0],
-            "upper": bounds[1],
-            "without_donor": leading.worst,
-        }
-        if claim is None and evidence is not None and -margin <= bounds[0] and bounds[1] <= margin:
-            verdict = "same"
+        without = leading.worst
+        baseline, candidate = tally.means(without)
+        change = sign * leading.gap + 0.0  # no -0.0
+        if evidence is not None:
+            lower, upper = sorted(sign * bound for bound in leading.bounds())
+            if claim is None and -margin <= lower and upper <= margin:
+                verdict = "same"
     return Change(
         measure=measure,
         group_kind=group.kind,
@@ -266,7 +260,12 @@ def _change(
         n=tally.pairs,
         only_baseline=tally.only_baseline,
         only_candidate=tally.only_candidate,
+        baseline=baseline,
+        candidate=candidate,
+        change=change,
+        lower=lower,
+        upper=upper,
         log10_e_worse=evidence[0] if evidence else None,
         log10_e_better=evidence[1] if evidence else None,
-        **known,  # type: ignore[arg-type]
+        without_donor=without,
     )

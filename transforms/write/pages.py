@@ -71,7 +71,7 @@ def _interest(change: Mapping[str, Any]) -> tuple[bool, int, str, float, str]:
 def _bar(change: Mapping[str, Any], margin: float) -> dict[str, Any]:
     """The row with pixels on an axis from -1 to 1, 200 wide."""
     row = dict(change)
-    if change["change"] is not None:
+    if change["lower"] is not None:
         row |= {f"{name}_x": round(100 + 100 * change[name], 1) for name in ("lower", "upper", "change")}
         row |= {"band_x": round(100 - 100 * margin, 1), "band_width": round(200 * margin, 1)}
     return row
