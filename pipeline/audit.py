@@ -8,7 +8,7 @@ from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
-from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
+from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, RankSuspects, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
@@ -50,7 +50,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     located = scores | "Locate" >> LocateHeat(allowed)
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
+    swaps = (
+        _swaps(root, config, plan, read["examples"], duplicates["keys"], tallies) if plan.confirms else None
+    )
     judged = tallies | "JudgeModels" >> JudgeModels(
         config.judge, plan.judged, company, plan.withheld, swaps, clusters
     )
@@ -92,10 +94,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     } | "Write" >> WriteReport(plan.run)
 
 
-def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any) -> Any:
+def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any, tallies: Any) -> Any:
     """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
     judge = config.judge
-    samples = examples | "Sample" >> SampleExamples(plan.specs, judge.images_per_class, judge.confirm_budget)
+    suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
+    samples = examples | "Sample" >> SampleExamples(
+        plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
+    )
     again = root | "ReadAgain" >> ReadExamples(
         plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
     )

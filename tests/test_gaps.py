@@ -1,5 +1,6 @@
 """Swap gaps added up, and the evidence that stands without any one donor class."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from transforms.judge.confirmation import confirm
 from transforms.judge.gaps import GapKey, GapTally
 from transforms.judge.settings import JudgeSettings
-from transforms.judge.statistics import log10_e_below
+from transforms.judge.statistics import log10_e_below, mean_bounds
 from transforms.judge.verdicts import finding
 from transforms.records import Finding, Swap
 
@@ -147,6 +148,20 @@ def test_a_class_without_a_swap_is_insufficient() -> None:
     assert "looked at; 0 of 5 needed background swaps" == found.message
 
 
+def test_a_class_that_the_budget_was_not_spent_on_is_a_hypothesis_too() -> None:
+    """Ten classes that were not tested make the one that was less certain."""
+    judged = [
+        dataclasses.replace(finding_of(name, "unsuspected"), log10_e_suspect=0.0) for name in "abcdefghijk"
+    ]
+    gaps = {of_class("a"): repeated(60, 0.26)}
+    alone, among = (confirm(rows, gaps, SETTINGS)[0] for rows in (judged[:1], judged))
+    other = confirm(judged, gaps, SETTINGS)[-1]
+
+    assert ("hidden", "insufficient") == (alone.verdict, among.verdict)
+    assert alone.detectable_gap < among.detectable_gap  # type: ignore[operator]
+    assert "looked at; judge.confirm_budget went to more suspicious classes" == other.message
+
+
 def test_the_donor_class_that_moves_a_clear_class_is_named() -> None:
     tally = repeated(60, 0.9, donors="a") + repeated(240, 0.0, donors="bcde")
     (found,) = confirm([finding_of("cat", "unsuspected")], {of_class("cat"): tally}, SETTINGS)
@@ -177,3 +192,15 @@ def test_the_model_is_judged_by_all_its_classes(
 def test_a_model_without_swaps_keeps_its_suspicion() -> None:
     assert "suspect" == confirm([finding_of("m", "suspect", "model")], {}, SETTINGS)[0].verdict
     assert "insufficient" == confirm([finding_of("m", "unsuspected", "model")], {}, SETTINGS)[0].verdict
+
+
+@given(st.lists(swaps, min_size=1, max_size=40))
+def test_the_bounds_are_those_of_every_set_of_donor_classes_by_itself(rows: list[Swap]) -> None:
+    tally = gaps_of(*rows)
+    lower, upper = mean_bounds(tally.histogram, 0.05 if tally.worst is None else 0.025)
+    if tally.worst is not None:
+        without = [tally.without(name) for name in tally.left_out]
+        lower = min(mean_bounds(histogram, 0.05)[0] for histogram in without)
+        upper = min(upper, *(mean_bounds(histogram, 0.025 / len(without))[1] for histogram in without))
+
+    assert (2 * lower - 1, 2 * upper - 1) == tally.bounds()

@@ -57,8 +57,7 @@ class Change:
         baseline, candidate: means over the pairs, a cluster counting once.
         change: mean of candidate - baseline, likewise; one image counts for at most 1. None without a pair.
         lower, upper: bounds of it, each with 95 % at any number of images; None below `min_images`.
-        log10_e_worse, log10_e_better: evidence that the mean is worse, or better, by more than the margin; None
-            likewise.
+        log10_e_worse, log10_e_better: evidence that the mean is worse, or better, by more than the margin.
         without_donor: the donor class whose backgrounds change most, which means and bounds do without
             (`transforms.judge.gaps`).
     """

@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.judge.heat import UNIT
-from transforms.judge.statistics import BINS, log10_e_below, mean_bounds
+from transforms.judge.statistics import (
+    BINS,
+    least_lower_bound,
+    least_upper_bound,
+    log10_e_below,
+    mean_bounds,
+)
 from transforms.records import Swap
 
 _DONORS_TO_LEAVE_ONE_OUT = 3
@@ -126,9 +132,9 @@ class GapTally:
         """
         lower, upper = mean_bounds(self.histogram, 0.05 if self.worst is None else 0.025)
         if self.worst is not None:
-            without = [self.without(name) for name in self.left_out]
-            lower = min(mean_bounds(histogram, 0.05)[0] for histogram in without)
-            upper = min(upper, *(mean_bounds(h, 0.025 / len(without))[1] for h in without))
+            without = np.stack([self.without(name) for name in self.left_out])
+            lower = least_lower_bound(without, 0.05)
+            upper = min(upper, least_upper_bound(without, 0.025 / len(without)))
         return 2 * lower - 1, 2 * upper - 1
 
     def log10_e(self, epsilon: float) -> float:
