@@ -191,7 +191,12 @@ def make_swap(
     gap: float = 0.0,
     residual: float = 0.5,
 ) -> Swap:
-    return Swap(model, class_name, example_id, "set.json", 0, donor_class, gap, residual)
+    return Swap(
+        *(model, class_name, example_id, "set.json", 0, donor_class, gap, residual),
+        same_probability=max(gap, 0.5),
+        same_id="same.png",
+        other_id="other.png",
+    )
 
 
 def make_group(

@@ -150,6 +150,8 @@ class Swap:
         donor_class: the annotated name of the image that lent the other class's background.
         gap: probability of the class on a background of the same class, minus that on the other, in [-1, 1].
         residual: probability of the class with the object taken away, in [0, 1].
+        same_probability: probability of the class on the background of the same class, in [0, 1].
+        same_id, other_id: the examples that lent the two backgrounds.
     """
 
     model: str
@@ -160,6 +162,9 @@ class Swap:
     donor_class: str
     gap: float
     residual: float
+    same_probability: float
+    same_id: str
+    other_id: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,6 +315,42 @@ class Summary:
 
 
 @dataclasses.dataclass(frozen=True)
+class Exemplar:
+    """What is known of an image that a finding shows; the picture itself stands apart.
+
+    Attributes:
+        role: `worst`, `typical` or `innocent` of the finding's images; or one image's object on another
+            background: `same_background`, `other_background`, or `removed`, the image without it.
+        background_id: the example that lent the background.
+        probability: of the finding's class, in [0, 1].
+        boxes: xmin, ymin, xmax, ymax of each box of the class, in shares of the model's view, clipped to it.
+        heatmap: raw, row by row, of shape (map_height, map_width), over the whole view; None where the image
+            was not explained.
+    """
+
+    role: str
+    example_id: str
+    background_id: Optional[str]
+    predicted_name: Optional[str]
+    probability: Optional[float]
+    density_share: Optional[float]
+    boxes: List[float]
+    map_height: Optional[int]
+    map_width: Optional[int]
+    heatmap: Optional[List[float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Showing:
+    """The images that one finding shows, of one class as one model sees it."""
+
+    finding_id: str
+    model: str
+    class_name: str
+    exemplars: List[Exemplar]
+
+
+@dataclasses.dataclass(frozen=True)
 class Finding:
     """One row of the table `findings`: the verdict on one model, class or tested slice.
 
@@ -320,6 +361,8 @@ class Finding:
         n: measured rows; for a class or slice within it, its measured images.
         log10_e_suspect: evidence that the class looks less at its boxes than its reference.
         peers_median: median density share of the peer classes, where there are enough of them.
+        exemplars: JPEG of each of `exemplar_details`, empty where an image could not be shown; None where no
+            pictures are kept.
         message: the verdict in words.
     """
 
@@ -345,10 +388,11 @@ class Finding:
     co_occurring_class: Optional[str]
     exemplars: Optional[List[bytes]]
     message: str
+    exemplar_details: Optional[List[Exemplar]]
 
 
 for element in (
     *(Box, Slice, Shard, Example, DeadLetter, Explanation, Swap, Scene, Company, Outside, Score),
-    *(Group, Summary, Finding),
+    *(Group, Summary, Exemplar, Showing, Finding),
 ):
     coders.registry.register_row(element)

@@ -169,4 +169,5 @@ def finding(
         co_occurring_class=None,
         exemplars=None,
         message=message,
+        exemplar_details=None,
     )

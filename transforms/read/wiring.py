@@ -85,6 +85,7 @@ class ReadExamples(beam.PTransform):
         settings: the config's `data`.
         slices: metadata keys to keep.
         limit: read only the first records of each shard.
+        wanted: PCollection of one dict by example id; no other image is then loaded. None for all.
 
     Returns:
         PCollections `examples` and `dead_letters`.
@@ -94,6 +95,7 @@ class ReadExamples(beam.PTransform):
     settings: DataSettings
     slices: Sequence[str]
     limit: int | None = None
+    wanted: Any = None
 
     def expand(self, root: Any) -> Any:
         records = (
@@ -103,6 +105,11 @@ class ReadExamples(beam.PTransform):
             | "ReadShard" >> _divided(_ReadShard(self.settings, self.slices, self.limit))
         )
         examples, dead_letters = records.examples, [records.dead_letters]
+        if self.wanted is not None:
+            only = beam.pvalue.AsSingleton(self.wanted)
+            examples = examples | "Wanted" >> beam.Filter(
+                lambda example, ids: example.example_id in ids, only
+            ).with_output_types(Example)
         if not FORMATS[_format(self.settings)].holds_images:
             loaded = (
                 examples

@@ -15,6 +15,23 @@ SCHEMA_VERSION = "1"
 
 _SLICES = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 
+_EXEMPLARS = pa.list_(
+    pa.struct(
+        [
+            ("role", pa.string()),
+            ("example_id", pa.string()),
+            ("background_id", pa.string()),
+            ("predicted_name", pa.string()),
+            ("probability", pa.float64()),
+            ("density_share", pa.float64()),
+            ("boxes", pa.list_(pa.float64())),
+            ("map_height", pa.int64()),
+            ("map_width", pa.int64()),
+            ("heatmap", pa.list_(pa.float32())),
+        ]
+    )
+)
+
 
 def _schema(*columns: tuple[str, pa.DataType], required: Sequence[str]) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=name not in required) for name, kind in columns])
@@ -113,6 +130,7 @@ TABLES: dict[str, pa.Schema] = {
         ("co_occurring_class", pa.string()),
         ("exemplars", pa.list_(pa.binary())),
         ("message", pa.string()),
+        ("exemplar_details", _EXEMPLARS),
         required=("finding_id", "model", "group_kind", "group_name", "verdict", "n", "message"),
     ),
     "dead_letters": _schema(
@@ -146,7 +164,7 @@ def write_part(file: BinaryIO, table: str, records: Sequence[Any], metadata: Map
     schema = TABLES[table].with_metadata({"schema_version": SCHEMA_VERSION, **metadata})
     ordered = sorted(records, key=lambda record: _sort_key(record, SORTED_BY[table]))
     columns = [
-        pa.array([_plain(getattr(record, field.name)) for record in ordered], type=field.type)
+        pa.array([_plain(getattr(record, field.name), field.type) for record in ordered], type=field.type)
         for field in schema
     ]
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), file, compression="zstd")
@@ -163,8 +181,9 @@ def _sort_key(record: Any, names: Sequence[str]) -> list[tuple[bool, Any]]:
     return [(value is not None, value if value is not None else "") for value in values]
 
 
-def _plain(value: Any) -> Any:
-    """Slices as dicts; everything else is plain already."""
-    if isinstance(value, list) and value and hasattr(value[0], "key"):
-        return [{"key": entry.key, "value": entry.value} for entry in value]
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    """Records within a list as dicts; everything else is plain already."""
+    if value is not None and pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        names = [field.name for field in kind.value_type]
+        return [{name: getattr(entry, name) for name in names} for entry in value]
     return value

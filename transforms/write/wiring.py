@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -11,7 +11,19 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.labels import Association
-from transforms.records import DeadLetter, Finding, Score, Summary
+from transforms.records import DeadLetter, Finding, Score, Showing, Summary
+from transforms.write.exemplars import (
+    Candidate,
+    Chosen,
+    Judged,
+    Wanted,
+    candidates_of,
+    choose_findings,
+    conclude_choice,
+    merge,
+    swap_candidates_of,
+    with_exemplars,
+)
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
 from transforms.write.schemas import TABLES, read_part, write_part
 
@@ -62,6 +74,108 @@ class WriteReport(beam.PTransform):
                 associations=beam.pvalue.AsList(tables["associations"]),
             )
         )
+
+
+@dataclasses.dataclass
+class ChooseExemplars(beam.PTransform):
+    """Finding, Score and Swap -> Showing, for the findings that have pictures.
+
+    Takes a dict of PCollections: `findings`, `scores` and, where there are any, `swaps`.
+
+    Attributes:
+        count: images of each role.
+        judged: model -> the layer and the method whose heatmaps its verdicts use.
+    """
+
+    count: int
+    judged: Mapping[str, tuple[str, str]]
+
+    def expand(self, tables: Any) -> beam.PCollection[Showing]:
+        wanted = beam.pvalue.AsSingleton(
+            tables["findings"] | "Findings" >> beam.combiners.ToList() | "Want" >> beam.Map(choose_findings)
+        )
+        keyed = tuple[str, Any]
+        judged = self.judged
+        candidates = [
+            tables["scores"]
+            | "Judged" >> beam.Filter(lambda score: judged[score.model] == (score.target_layer, score.method))
+            | "OfScore" >> beam.FlatMap(candidates_of, wanted).with_output_types(keyed)
+        ]
+        if "swaps" in tables:
+            candidates.append(
+                tables["swaps"]
+                | "OfSwap" >> beam.FlatMap(swap_candidates_of, wanted).with_output_types(keyed)
+            )
+        return (
+            candidates
+            | beam.Flatten()
+            | "Smallest" >> beam.CombinePerKey(_SmallestKeys(self.count))
+            | "Show" >> beam.Map(_showing, self.count, wanted).with_output_types(Showing)
+        )
+
+
+class AddExemplars(beam.PTransform):
+    """Findings with what they show.
+
+    Takes a dict of PCollections: `findings`, `showings` and, where pictures are kept, `pictures` of
+    ((finding id, position), JPEG).
+    """
+
+    def expand(self, tables: Any) -> beam.PCollection[Finding]:
+        keyed = {
+            "findings": tables["findings"] | "ById" >> beam.Map(_by_id).with_output_types(tuple[str, Any]),
+            "showings": tables["showings"] | "OfId" >> beam.Map(_by_id).with_output_types(tuple[str, Any]),
+        }
+        if "pictures" in tables:
+            keyed["pictures"] = tables["pictures"] | "OfFinding" >> beam.MapTuple(
+                _by_finding
+            ).with_output_types(tuple[str, Any])
+        return (
+            keyed
+            | "Join" >> beam.CoGroupByKey()
+            | "Add" >> beam.FlatMap(_with_exemplars, "pictures" in keyed).with_output_types(Finding)
+        )
+
+
+class _SmallestKeys(beam.CombineFn):
+    """The candidates with the smallest keys; only delegates to `transforms.write.exemplars.merge`."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def create_accumulator(self) -> Chosen:
+        return {}
+
+    def add_input(self, chosen: Chosen, candidate: Candidate) -> Chosen:
+        role, key, shown = candidate
+        return merge([chosen, {role: [(key, shown)]}], self._count)
+
+    def merge_accumulators(self, choices: Iterable[Chosen]) -> Chosen:
+        return merge(choices, self._count)
+
+    def extract_output(self, chosen: Chosen) -> Chosen:
+        return chosen
+
+
+def _showing(item: tuple[str, Chosen], count: int, wanted: Mapping[Judged, Wanted]) -> Showing:
+    finding_id, chosen = item
+    model, class_name = next(key[:2] for key, found in wanted.items() if found.finding_id == finding_id)
+    return Showing(finding_id, model, class_name, conclude_choice(chosen, count))
+
+
+def _by_id(row: Finding | Showing) -> tuple[str, Any]:
+    return row.finding_id, row
+
+
+def _by_finding(key: tuple[str, int], picture: bytes) -> tuple[str, tuple[int, bytes]]:
+    return key[0], (key[1], picture)
+
+
+def _with_exemplars(item: tuple[str, dict[str, Iterable[Any]]], pictured: bool) -> Iterator[Finding]:
+    found = {name: list(rows) for name, rows in item[1].items()}
+    showing = next(iter(found["showings"]), None)
+    for finding in found["findings"]:
+        yield with_exemplars(finding, showing, dict(found["pictures"]) if pictured else None)
 
 
 def write_text(path: str, text: str) -> None:
