@@ -1,4 +1,4 @@
-"""The command line: `gradcam-audit run | gate | inspect | overlay | schema | demo`.
+"""The command line: `gradcam-audit run | gate | report | inspect | overlay | schema | demo`.
 
 Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` has its own. TensorFlow and Beam are
 imported by the commands that need them, so that help and usage errors come at once.
@@ -93,6 +93,16 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument("--json", action="store_true", help="print JSON")
     gate.set_defaults(function=_gate)
 
+    report = commands.add_parser(
+        "report",
+        help="render a run's report again, from its tables",
+        description="Write OUTPUT/runs/ID/report.html again, from the run's tables, without its models.",
+        allow_abbrev=False,
+    )
+    report.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
+    report.add_argument("--run-id", metavar="ID", help="instead of the newest run")
+    report.set_defaults(function=_report)
+
     add_inspect(commands)
     add_overlay(commands)
 
@@ -132,6 +142,15 @@ def _gate(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     answer = judge_run(arguments.output, arguments.run_id, arguments.fail_on)
     print(json.dumps(dataclasses.asdict(answer), indent=2) if arguments.json else answer.line)
     return answer.status
+
+
+def _report(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    with quiet_imports():
+        from pipeline.config import resolve
+        from pipeline.report import report_again
+
+    print(report_again(resolve(arguments.output, str(Path.cwd())), arguments.run_id))
+    return DONE
 
 
 def _schema(_: argparse.Namespace, __: Sequence[str]) -> int:

@@ -321,7 +321,7 @@ class Exemplar:
     Attributes:
         role: `worst`, `typical` or `innocent` of the finding's images; or one image's object on another
             background: `same_background`, `other_background`, or `removed`, the image without it.
-        background_id: the example that lent the background.
+        background_id, background_class: the example that lent the background, and the class of its object.
         probability: of the finding's class, in [0, 1].
         boxes: xmin, ymin, xmax, ymax of each box of the class, in shares of the model's view, clipped to it.
         heatmap: raw, row by row, of shape (map_height, map_width), over the whole view; None where the image
@@ -331,6 +331,7 @@ class Exemplar:
     role: str
     example_id: str
     background_id: Optional[str]
+    background_class: Optional[str]
     predicted_name: Optional[str]
     probability: Optional[float]
     density_share: Optional[float]

@@ -30,7 +30,7 @@ class Need:
         finding_id, index: the picture: its finding, and its position among the finding's exemplars.
         role: of the picture.
         lends: whether the example lends the background only.
-        model, class_name: whose view, and whose boxes.
+        model, class_name: whose view, and the class of the object.
     """
 
     finding_id: str
@@ -59,10 +59,13 @@ def needs_of(showings: Iterable[Showing]) -> dict[str, list[Need]]:
     needs: dict[str, list[Need]] = {}
     for showing in showings:
         for index, exemplar in enumerate(showing.exemplars):
-            of = (showing.model, showing.class_name)
-            for example_id, lends in ((exemplar.example_id, False), (exemplar.background_id, True)):
+            subject = (exemplar.example_id, showing.class_name, False)
+            donor = (exemplar.background_id, exemplar.background_class, True)
+            for example_id, class_name, lends in (subject, donor):
                 if example_id is not None:
-                    need = Need(showing.finding_id, index, exemplar.role, lends, *of)
+                    need = Need(
+                        *(showing.finding_id, index, exemplar.role, lends), showing.model, str(class_name)
+                    )
                     needs.setdefault(example_id, []).append(need)
     return needs
 

@@ -108,6 +108,7 @@ def _shown(score: Score, scene: Any) -> Exemplar:
         role="",
         example_id=score.example_id,
         background_id=None,
+        background_class=None,
         predicted_name=score.predicted_name,
         probability=score.target_probability,
         density_share=score.density_share,
@@ -128,13 +129,13 @@ def swap_candidates_of(swap: Swap, wanted: Mapping[Judged, Wanted]) -> Iterator[
     if found is None:
         return
     pair = [
-        ("same_background", swap.same_id, swap.same_probability),
-        ("other_background", swap.other_id, swap.same_probability - swap.gap),
-        ("removed", None, swap.residual),
+        ("same_background", swap.same_id, swap.class_name, swap.same_probability),
+        ("other_background", swap.other_id, swap.donor_class, swap.same_probability - swap.gap),
+        ("removed", None, None, swap.residual),
     ]
     shown = [
-        Exemplar(role, swap.example_id, donor, None, probability, None, [], None, None, None)
-        for role, donor, probability in pair
+        Exemplar(role, swap.example_id, donor, donor_class, None, probability, None, [], None, None, None)
+        for role, donor, donor_class, probability in pair
     ]
     yield found.finding_id, ("swapped", (-swap.gap, swap.example_id), shown)
 

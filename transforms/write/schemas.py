@@ -21,6 +21,7 @@ _EXEMPLARS = pa.list_(
             ("role", pa.string()),
             ("example_id", pa.string()),
             ("background_id", pa.string()),
+            ("background_class", pa.string()),
             ("predicted_name", pa.string()),
             ("probability", pa.float64()),
             ("density_share", pa.float64()),
@@ -170,9 +171,28 @@ def write_part(file: BinaryIO, table: str, records: Sequence[Any], metadata: Map
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), file, compression="zstd")
 
 
-def read_part(file: BinaryIO) -> list[dict[str, Any]]:
-    """The rows of one Parquet file, as dicts."""
-    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+def read_part(
+    file: BinaryIO, table: str, *, columns: Sequence[str] | None = None, where: Any = None
+) -> list[dict[str, Any]]:
+    """The rows of one Parquet file, as dicts; None for what a file of an earlier version lacks.
+
+    Args:
+        file: open for reading.
+        table: key of `TABLES`.
+        columns: only these; default: all.
+        where: a filter as `pyarrow.parquet.read_table` takes it, such as `[("model", "=", "m")]`.
+    """
+    wanted = list(TABLES[table].names if columns is None else columns)
+    present = [name for name in wanted if name in pq.read_schema(file).names]
+    rows = pq.read_table(file, columns=present, filters=where).to_pylist()
+    missing = dict.fromkeys(name for name in wanted if name not in present)
+    return [{**row, **missing} for row in rows]
+
+
+def read_head(file: BinaryIO, count: int) -> list[dict[str, Any]]:
+    """The first rows of one Parquet file, as dicts, without reading the others."""
+    batch = next(pq.ParquetFile(file).iter_batches(batch_size=count), None)
+    rows: list[dict[str, Any]] = [] if batch is None else batch.to_pylist()
     return rows
 
 

@@ -1,9 +1,12 @@
-"""WriteReport: parts are staged by shard, moved into place together, and the manifest is written last."""
+"""WriteReport: parts are staged by shard, moved into place together; the report is made of them.
+
+The manifest is written last. ChooseExemplars and AddExemplars give findings the images that they show.
+"""
 
 import dataclasses
 import datetime
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -25,8 +28,12 @@ from transforms.write.exemplars import (
     with_exemplars,
 )
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
-from transforms.write.schemas import TABLES, read_part, write_part
+from transforms.write.paths import RunPaths
+from transforms.write.report.page import render_report
+from transforms.write.report.tables import MOST_LETTERS, SUMMARY_COLUMNS, Tables
+from transforms.write.schemas import TABLES, read_head, read_part, write_part
 
+Row = dict[str, Any]
 # Tables that are small whatever the data: one file each.
 _WHOLE = "00000"
 
@@ -184,14 +191,35 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def read_rows(run: RunRecord, table: str) -> list[dict[str, Any]]:
+def read_rows(run: RunRecord, table: str) -> list[Row]:
     """The rows of one table of a run that has been published, as dicts."""
-    pattern = run.paths.part(table, "*")
-    rows = []
-    for file in FileSystems.match([pattern])[0].metadata_list:
+    return _rows_of(run.paths, table, lambda file: read_part(file, table))
+
+
+def _rows_of(paths: RunPaths, table: str, read: Callable[[Any], list[Row]]) -> list[Row]:
+    rows: list[Row] = []
+    for file in FileSystems.match([paths.part(table, "*")])[0].metadata_list:
         with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            rows += read_part(stream)
+            rows += read(stream)
     return rows
+
+
+def render_again(paths: RunPaths, manifest: Mapping[str, Any]) -> str:
+    """The report of a run from its published tables, as the run itself wrote it.
+
+    Args:
+        paths: of the run.
+        manifest: as read from its file.
+    """
+    judged = [("method", "=", manifest["verdict_method"]), ("group_kind", "in", ["model", "class"])]
+    reading: dict[str, Callable[[Any], list[Row]]] = {
+        "findings": lambda file: read_part(file, "findings"),
+        "summaries": lambda file: read_part(file, "summaries", columns=SUMMARY_COLUMNS, where=judged),
+        "dead_letters": lambda file: read_head(file, MOST_LETTERS),
+    }
+    rows = {table: _rows_of(paths, table, read) for table, read in reading.items()}
+    tables = Tables(manifest=manifest, output=paths.output, **rows)
+    return render_report(tables)
 
 
 def read_manifest(run: RunRecord) -> dict[str, Any] | None:
@@ -255,7 +283,9 @@ def _publish(
         FileSystems.delete([run.paths.staging])
     finished = datetime.datetime.now(datetime.UTC)
     manifest = build_manifest(run, counts, parts, findings, associations, finished)
-    write_text(run.paths.record("manifest.json"), to_json(manifest))
+    text = to_json(manifest)
+    write_text(run.paths.record("report.html"), render_again(run.paths, json.loads(text)))
+    write_text(run.paths.record("manifest.json"), text)
     return manifest
 
 
