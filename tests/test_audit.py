@@ -36,6 +36,7 @@ from transforms.measure.wiring import located, score
 from transforms.records import Box, Example, Explanation, Slice, Swap
 
 from .builders import encode, make_image, write_coco
+from .direct import direct_exemplars
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 42
@@ -168,6 +169,7 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
         swap = swaps.get((row.model, row.example_id, row.target_name))
         if row.target_rule == "annotated" and swap is not None:
             scores[index] = dataclasses.replace(row, swap_gap=swap.gap, residual=swap.residual)
+    findings = direct_exemplars(config, plan, findings, scores, swaps, examples)
     return {
         "scores": [as_row(row) for row in scores],
         "summaries": [as_row(summarise(group, tally)) for group, tally in tallies.items()],
@@ -196,6 +198,8 @@ def as_row(record: Any) -> dict[str, Any]:
         row["heatmap"] = np.float32(row["heatmap"]).tolist()
     if "slices" in row:
         row["slices"] = [vars(entry) for entry in row["slices"]]
+    if row.get("exemplar_details") is not None:
+        row["exemplar_details"] = [as_row(exemplar) for exemplar in row["exemplar_details"]]
     return row
 
 

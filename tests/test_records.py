@@ -117,7 +117,7 @@ def test_a_finding_has_the_columns_of_its_table() -> None:
     expected = (
         "finding_id model group_kind group_name class_name slice_key slice_value verdict n log10_e_suspect "
         "log10_e_confirmed density_share peers_median swap_gap swap_gap_lower swap_gap_upper residual region "
-        "region_share co_occurring_class exemplars message"
+        "region_share co_occurring_class exemplars message exemplar_details"
     )
 
     assert expected == " ".join(names_of(Finding))

@@ -6,6 +6,7 @@ The manifest is written last. ChooseExemplars and AddExemplars give findings the
 import dataclasses
 import datetime
 import json
+import mimetypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -187,7 +188,7 @@ def _with_exemplars(item: tuple[str, dict[str, Iterable[Any]]], pictured: bool) 
 
 def write_text(path: str, text: str) -> None:
     """Writes a small file on any Beam filesystem, making its directory."""
-    with _create(path, "text/plain") as file:
+    with _create(path, mimetypes.guess_type(path)[0] or "text/plain") as file:
         file.write(text.encode())
 
 

@@ -7,6 +7,7 @@ import base64
 import io
 from collections.abc import Sequence
 
+import matplotlib
 import numpy as np
 import PIL.Image
 
@@ -15,26 +16,15 @@ from transforms.geometry import Floats, resize_matrix
 # Cells a side up to which a heatmap is upsampled exactly; the browser does the rest.
 _SIDE = 56
 
-# Nine colours at equal steps from no heat to the most: of Matplotlib's viridis, and of jet, which is linear
-# between them.
-COLORMAPS = {
-    "viridis": (
-        *("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c"),
-        *("#28ae80", "#5ec962", "#addc30", "#fde725"),
-    ),
-    "jet": (
-        *("#000080", "#0000ff", "#0080ff", "#00ffff", "#80ff80"),
-        *("#ffff00", "#ff8000", "#ff0000", "#800000"),
-    ),
-}
+# Colours that a reader can choose from, and at how many equal steps they are given to the page.
+COLORMAPS = ("viridis", "jet")
+_STEPS = 33
 
 
 def channel_tables(colormap: str) -> list[str]:
-    """The red, green and blue of a colour map as `tableValues` of an SVG filter."""
-    return [
-        " ".join(f"{int(colour[at : at + 2], 16) / 255:.3g}" for colour in COLORMAPS[colormap])
-        for at in (1, 3, 5)
-    ]
+    """The red, green and blue of one of Matplotlib's colour maps, as `tableValues` of an SVG filter."""
+    colours = matplotlib.colormaps[colormap](np.linspace(0, 1, _STEPS))
+    return [" ".join(f"{value:.3g}" for value in channel) for channel in colours[:, :3].T]
 
 
 def heat_url(heatmap: Sequence[float], height: int, width: int) -> str:

@@ -78,9 +78,7 @@ def verdict_sentence(verdict: str, classes: Sequence[Mapping[str, Any]], epsilon
     if verdict == "clear":
         if convicted or of["suspect"]:
             return f"is clear as a whole, but {_named(convicted + of['suspect'])} of {total} is flagged."
-        return (
-            f"is clear: another background changes a class's probability by at most {epsilon:g} on average."
-        )
+        return f"is clear: another background changes a probability by at most {epsilon:g} on average."
     if verdict == "unsuspected":
         return f"looks at its {total} alike; nothing was tested on other backgrounds."
     return f"could not be judged: {message}."
@@ -94,7 +92,9 @@ def _named(names: Sequence[str]) -> str:
 def where_sentence(row: Mapping[str, Any]) -> str:
     """Where the heat of a finding lies outside its boxes; empty where no place stands out."""
     parts = []
-    share = "" if row["region_share"] is None else f"{100 * row['region_share']:.0f} % of the outside heat"
+    share = (
+        "" if row["region_share"] is None else f"{100 * row['region_share']:.0f}\u00a0% of the outside heat"
+    )
     region = row["region"]
     if region in PLACE_WORDS:
         parts.append(f"Looks at {PLACE_WORDS[region]}: {share}.")

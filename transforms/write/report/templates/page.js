@@ -31,9 +31,15 @@ function compare(a, b, sign) {
   return sign * (typeof a === "number" ? a - b : a.localeCompare(b, undefined, { numeric: true }));
 }
 
+// What can be searched for: class, verdict and place, but no numbers.
+function wordsOf(row) {
+  const cells = [...row.cells].filter((cell) => cell.dataset.value === undefined);
+  return cells.map((cell) => cell.textContent.toLowerCase()).join(" ");
+}
+
 function shorten(table) {
   const rows = [...table.tBodies[0].rows];
-  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const texts = new Map(rows.map((row) => [row, wordsOf(row)]));
   const search = document.querySelector(`input[data-table="${table.id}"]`);
   const found = search.closest(".search").querySelector(".found");
   const more = document.createElement("button");
