@@ -68,7 +68,7 @@ def check(browser: Browser, report: Path, name: str, first_class: str) -> None:
 
         assert width == page.evaluate("document.documentElement.scrollWidth")
         first = page.locator(".card").first
-        box = first.bounding_box()
+        box = first.locator(".cover").bounding_box()
         assert box is not None
         assert box["y"] + box["height"] < 900
         assert first_class in (first.locator("a").text_content() or "")
