@@ -21,8 +21,9 @@ import PIL.Image
 
 from pipeline.config import Config
 from pipeline.report import report_again
+from transforms.exemplars import Exemplar
 from transforms.labels import AssociatedPair, Association
-from transforms.records import DeadLetter, Exemplar, Finding, Score, Slice, Summary
+from transforms.records import DeadLetter, Finding, Score, Slice, Summary
 from transforms.write.exemplars import FLAGS
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
 from transforms.write.paths import RunPaths
@@ -155,6 +156,8 @@ def _finding(model: str, kind: str, name: str, share: float, verdict: str) -> Fi
         "log10_e_confirmed": 6.0 if flagged else -1.0,
         "density_share": share,
         "peers_median": 0.9,
+        "detectable_density_share": 0.75,
+        "detectable_gap": 0.2,
         "swap_gap": 0.4 if flagged else 0.0,
         "swap_gap_lower": 0.3 if flagged else -0.05,
         "swap_gap_upper": 0.5 if flagged else 0.05,

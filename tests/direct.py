@@ -5,8 +5,9 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.plan import Plan
+from transforms.exemplars import Showing
 from transforms.explain.illustrate import needs_of, picture_of, pieces_of
-from transforms.records import Example, Showing, Swap
+from transforms.records import Example, Swap
 from transforms.write import exemplars
 
 

@@ -4,13 +4,13 @@ import dataclasses
 import random
 
 import apache_beam as beam
-import pytest
 from apache_beam.testing import test_pipeline as beam_testing
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.records import Box, Exemplar, Finding, Scene, Score, Showing
+from transforms.exemplars import Exemplar, Showing
+from transforms.records import Box, Finding, Scene, Score
 from transforms.write.exemplars import (
     MOST_PICTURED,
     MOST_UNFLAGGED,
@@ -180,15 +180,24 @@ def test_any_tree_of_merges_chooses_what_sorting_everything_does(images, count, 
 
 
 def test_the_swap_with_the_largest_gap_is_shown_three_times():
-    swaps = [make_swap(example_id=name, gap=gap) for name, gap in (("a", 0.1), ("c", 0.4), ("b", 0.4))]
+    swaps = [
+        make_swap(example_id=name, gap=gap, other=0.1) for name, gap in (("a", 0.1), ("c", 0.4), ("b", 0.4))
+    ]
     candidates = [found for swap in swaps for _, found in swap_candidates_of(swap, CAT)]
     shown = conclude_choice(merge([{role: [(key, pair)]} for role, key, pair in candidates], 1), 1)
 
     assert [
         ("same_background", "b", "same.png", "cat", 0.5),
-        ("other_background", "b", "other.png", "dog", pytest.approx(0.1)),
+        ("other_background", "b", "other.png", "dog", 0.1),
         ("removed", "b", None, None, 0.5),
     ] == [(e.role, e.example_id, e.background_id, e.background_class, e.probability) for e in shown]
+
+
+def test_a_slice_shows_its_own_swap():
+    wanted = {("m", "cat", "camera", "A"): Wanted("slice", False, 0.5)}
+    swaps = [make_swap(slices={"camera": camera}) for camera in "AB"]
+
+    assert ["slice"] == [found for swap in swaps for found, _ in swap_candidates_of(swap, wanted)]
 
 
 def test_swaps_of_other_classes_are_not_shown():

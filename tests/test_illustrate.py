@@ -5,10 +5,11 @@ import io
 import numpy as np
 import PIL.Image
 
+from transforms.exemplars import Exemplar, Showing
 from transforms.explain.counterfactual import box_mask, on_background, without
 from transforms.explain.illustrate import LONGEST_SIDE, Need, needs_of, picture_of, pieces_of
 from transforms.explain.settings import Preprocess
-from transforms.records import Box, Exemplar, Showing
+from transforms.records import Box
 
 from .builders import encode, make_example, make_image
 

@@ -15,6 +15,8 @@ from typing import List, Optional
 
 from apache_beam import coders
 
+from transforms.exemplars import Exemplar
+
 
 @dataclasses.dataclass(frozen=True)
 class Box:
@@ -66,6 +68,8 @@ class Example:
         labels: annotated class names that come without a box.
         relative: True where boxes are shares of width and height in [0, 1].
         slices: metadata, in the order of the config.
+        cluster: images of one cluster are not independent and count once as evidence; None for an image by
+            itself.
     """
 
     example_id: str
@@ -78,6 +82,7 @@ class Example:
     labels: List[str]
     relative: bool
     slices: List[Slice]
+    cluster: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +144,7 @@ class Explanation:
     map_height: int
     map_width: int
     slices: List[Slice]
+    cluster: Optional[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +155,8 @@ class Swap:
         class_name: the annotated name of the object.
         donor_class: the annotated name of the image that lent the other class's background.
         gap: probability of the class on a background of the same class, minus that on the other, in [-1, 1].
+        own, other: that probability on the image's own background and on the other class's, in [0, 1].
         residual: probability of the class with the object taken away, in [0, 1].
-        same_probability: probability of the class on the background of the same class, in [0, 1].
         same_id, other_id: the examples that lent the two backgrounds.
     """
 
@@ -161,8 +167,11 @@ class Swap:
     position: int
     donor_class: str
     gap: float
+    own: float
+    other: float
     residual: float
-    same_probability: float
+    slices: List[Slice]
+    cluster: Optional[str]
     same_id: str
     other_id: str
 
@@ -247,6 +256,7 @@ class Score:
     slices: List[Slice]
     position: int
     shard: str
+    other_background_probability: Optional[float]
     scene: Optional[Scene]
     outside: Optional[Outside]
 
@@ -315,43 +325,6 @@ class Summary:
 
 
 @dataclasses.dataclass(frozen=True)
-class Exemplar:
-    """What is known of an image that a finding shows; the picture itself stands apart.
-
-    Attributes:
-        role: `worst`, `typical` or `innocent` of the finding's images; or one image's object on another
-            background: `same_background`, `other_background`, or `removed`, the image without it.
-        background_id, background_class: the example that lent the background, and the class of its object.
-        probability: of the finding's class, in [0, 1].
-        boxes: xmin, ymin, xmax, ymax of each box of the class, in shares of the model's view, clipped to it.
-        heatmap: raw, row by row, of shape (map_height, map_width), over the whole view; None where the image
-            was not explained.
-    """
-
-    role: str
-    example_id: str
-    background_id: Optional[str]
-    background_class: Optional[str]
-    predicted_name: Optional[str]
-    probability: Optional[float]
-    density_share: Optional[float]
-    boxes: List[float]
-    map_height: Optional[int]
-    map_width: Optional[int]
-    heatmap: Optional[List[float]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Showing:
-    """The images that one finding shows, of one class as one model sees it."""
-
-    finding_id: str
-    model: str
-    class_name: str
-    exemplars: List[Exemplar]
-
-
-@dataclasses.dataclass(frozen=True)
 class Finding:
     """One row of the table `findings`: the verdict on one model, class or tested slice.
 
@@ -365,6 +338,11 @@ class Finding:
         exemplars: JPEG of each of `exemplar_details`, empty where an image could not be shown; None where no
             pictures are kept.
         message: the verdict in words.
+        reference: the mean density share that a class was compared with: that of the reference model, the
+            median of the peers, or chance.
+        detectable_density_share: the largest mean at which these images would have made the class suspect.
+        detectable_gap: the smallest mean swap gap at which these swaps would have convicted it.
+        p_value, cohens_d: of a slice against the rest of its class.
     """
 
     finding_id: str
@@ -389,11 +367,16 @@ class Finding:
     co_occurring_class: Optional[str]
     exemplars: Optional[List[bytes]]
     message: str
+    reference: Optional[float]
+    detectable_density_share: Optional[float]
+    detectable_gap: Optional[float]
+    p_value: Optional[float]
+    cohens_d: Optional[float]
     exemplar_details: Optional[List[Exemplar]]
 
 
 for element in (
     *(Box, Slice, Shard, Example, DeadLetter, Explanation, Swap, Scene, Company, Outside, Score),
-    *(Group, Summary, Exemplar, Showing, Finding),
+    *(Group, Summary, Finding),
 ):
     coders.registry.register_row(element)

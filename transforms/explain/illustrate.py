@@ -12,11 +12,12 @@ import numpy as np
 import PIL.Image
 
 from transforms.errors import RecordError
+from transforms.exemplars import Showing
 from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
 from transforms.explain.decode import decode, show
 from transforms.explain.settings import Preprocess
 from transforms.geometry import plan_view
-from transforms.records import Box, Example, Showing
+from transforms.records import Box, Example
 
 # Pixels of the longer side of a picture, and its JPEG quality.
 LONGEST_SIDE, _QUALITY = 224, 80

@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
+from transforms.exemplars import Showing
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
 from transforms.explain.illustrate import Need, Piece, needs_of, picture_of, pieces_of
 from transforms.explain.sampling import (
@@ -21,7 +22,7 @@ from transforms.explain.settings import ExplainSettings
 from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
 from transforms.progress import PROGRESS
-from transforms.records import DeadLetter, Example, Explanation, Showing, Swap
+from transforms.records import DeadLetter, Example, Explanation, Swap
 
 
 class ExplainerHandler(ModelHandler[Example, Explanation | DeadLetter, Explainer]):

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from transforms.records import Exemplar, Finding, Score, Showing, Swap
+from transforms.exemplars import Exemplar, Showing
+from transforms.records import Finding, Score, Swap
 from transforms.write.manifest import FLAGS
 
 # Findings that have pictures, in all and, of those that are not flagged, of one model.
@@ -70,7 +71,7 @@ def choose_findings(findings: Iterable[Finding]) -> dict[Judged, Wanted]:
             if row["group_kind"] == "slice" or unflagged[row["model"]] == MOST_UNFLAGGED:
                 continue
             unflagged[row["model"]] += 1
-        by_gap = row["verdict"] == "hidden"
+        by_gap = row["verdict"] == "hidden" and row["swap_gap"] is not None
         mean = -row["swap_gap"] if by_gap else row["density_share"]
         judged = (row["model"], row["class_name"], row["slice_key"], row["slice_value"])
         wanted[judged] = Wanted(row["finding_id"], by_gap, mean)
@@ -91,8 +92,7 @@ def candidates_of(score: Score, wanted: Mapping[Judged, Wanted]) -> Iterator[tup
     scene, name = score.scene, score.target_name
     if scene is None or name is None or score.density_share is None:
         return
-    slices = [(entry.key, entry.value) for entry in score.slices]
-    for key, value in [(None, None), *slices]:
+    for key, value in _slices_of(score):
         found = wanted.get((score.model, name, key, value))
         if found is None or (found.by_gap and score.swap_gap is None):
             continue
@@ -125,19 +125,24 @@ def _shown(score: Score, scene: Any) -> Exemplar:
 
 def swap_candidates_of(swap: Swap, wanted: Mapping[Judged, Wanted]) -> Iterator[tuple[str, Candidate]]:
     """An object on two backgrounds, and the picture without it; of a finding the largest gap is shown."""
-    found = wanted.get((swap.model, swap.class_name, None, None))
-    if found is None:
-        return
     pair = [
-        ("same_background", swap.same_id, swap.class_name, swap.same_probability),
-        ("other_background", swap.other_id, swap.donor_class, swap.same_probability - swap.gap),
+        ("same_background", swap.same_id, swap.class_name, swap.other + swap.gap),
+        ("other_background", swap.other_id, swap.donor_class, swap.other),
         ("removed", None, None, swap.residual),
     ]
     shown = [
         Exemplar(role, swap.example_id, donor, donor_class, None, probability, None, [], None, None, None)
         for role, donor, donor_class, probability in pair
     ]
-    yield found.finding_id, ("swapped", (-swap.gap, swap.example_id), shown)
+    for key, value in _slices_of(swap):
+        found = wanted.get((swap.model, swap.class_name, key, value))
+        if found is not None:
+            yield found.finding_id, ("swapped", (-swap.gap, swap.example_id), shown)
+
+
+def _slices_of(row: Score | Swap) -> list[tuple[str | None, str | None]]:
+    """The whole class, and the slices within it that a row belongs to."""
+    return [(None, None), *((entry.key, entry.value) for entry in row.slices)]
 
 
 # The candidates with the smallest keys of each role, ascending.

@@ -14,8 +14,9 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from transforms.exemplars import Showing
 from transforms.labels import Association
-from transforms.records import DeadLetter, Finding, Score, Showing, Summary
+from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write.exemplars import (
     Candidate,
     Chosen,

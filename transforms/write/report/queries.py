@@ -58,7 +58,7 @@ class Queries:
     def slices(self, row: Mapping[str, Any]) -> str:
         """The slices of one class."""
         return (
-            "select slice_key, slice_value, verdict, n, density_share, region, message\n"
+            "select slice_key, slice_value, verdict, n, density_share, swap_gap, region, message\n"
             f"{self._from('findings')}\nwhere group_kind = 'slice' and model = {quoted(row['model'])}\n"
             f"  and class_name = {quoted(row['class_name'])}\norder by slice_key, slice_value"
         )
@@ -68,7 +68,7 @@ class Queries:
         return (
             "select f.group_name, f.verdict, f.n, s.accuracy, f.density_share, s.density_share_lower,\n"
             "  s.density_share_upper, s.energy_in_box, s.box_area, f.swap_gap, f.swap_gap_lower,\n"
-            "  f.swap_gap_upper, f.region\n"
+            "  f.swap_gap_upper, f.detectable_density_share, f.detectable_gap, f.region\n"
             f"{self._from('findings')} f\n"
             f"left join (select * {self._from('summaries')}\n"
             f"  where {self._judged(model)} and group_kind = 'class') s using (model, group_name)\n"
