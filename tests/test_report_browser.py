@@ -155,14 +155,13 @@ def test_light_and_dark_can_be_chosen(browser: Browser, report: Path) -> None:
 
 def test_a_link_unfolds_what_it_leads_to(browser: Browser, report: Path) -> None:
     page = opened(browser, report)
-    folded = page.locator("details.other").last
-    name = folded.locator("h3").text_content()
-    assert not folded.locator("h3").is_visible()
+    folded, link = page.locator("details.other").last, page.locator("#model-2-table th a").last
     page.locator("#model-2 button.more").click()
-    page.locator("#model-2-table th a").last.click()
+    assert str(folded.locator("summary").first.text_content()).startswith(f"{link.text_content()} ")
+    assert not folded.locator(".lede").is_visible()
+    link.click()
 
-    assert folded.locator("h3").is_visible()
-    assert name is not None and name.startswith(str(page.locator("#model-2-table th a").last.text_content()))
+    assert folded.locator(".lede").is_visible()
 
 
 def test_a_query_is_copied_by_a_click(browser: Browser, report: Path) -> None:

@@ -31,8 +31,8 @@ NEXT_STEPS = {
         "More images, or judge.confirm, can decide whether the model depends on what the heat lies on.",
     ),
     "insufficient": ("More images of this class, or a larger judge.images_per_class, can decide.",),
-    "clear": ("Nothing: shown for comparison.",),
-    "unsuspected": ("Nothing: shown for comparison.",),
+    "clear": ("Nothing; it is shown for comparison.",),
+    "unsuspected": ("Nothing; it is shown for comparison.",),
 }
 
 ROLES = {
