@@ -14,7 +14,7 @@ from transforms.explain.wiring import (
     SampleExamples,
     SwapBackgrounds,
 )
-from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
+from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, RankSuspects, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
@@ -56,12 +56,16 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     located = scores | "Locate" >> LocateHeat(allowed)
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
+    swaps = (
+        _swaps(root, config, plan, read["examples"], duplicates["keys"], tallies) if plan.confirms else None
+    )
     judged = tallies | "JudgeModels" >> JudgeModels(
         config.judge, plan.judged, company, plan.withheld, swaps, clusters
     )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
+
+    # What the report shows: images chosen by their scores, and read again as small pictures.
     findings = judged["findings"]
     if config.report.exemplars:
         shown = {"findings": findings, "scores": scores, **({"swaps": swaps} if swaps is not None else {})}
@@ -102,10 +106,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     } | "Write" >> WriteReport(plan.run)
 
 
-def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any) -> Any:
+def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any, tallies: Any) -> Any:
     """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
     judge = config.judge
-    samples = examples | "Sample" >> SampleExamples(plan.specs, judge.images_per_class, judge.confirm_budget)
+    suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
+    samples = examples | "Sample" >> SampleExamples(
+        plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
+    )
     again = root | "ReadAgain" >> ReadExamples(
         plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
     )

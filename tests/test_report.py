@@ -217,6 +217,20 @@ def test_health_and_power_are_shown_where_a_run_has_them(page: Path, tmp_path: P
     assert 2 == text.count(f"<dd>{html.escape(HOSTILE)}</dd>")
 
 
+def test_waivers_are_shown_with_their_findings(page: Path, tmp_path: Path) -> None:
+    manifest = json.loads((page.parent / "manifest.json").read_text())
+    first, second = (row["finding_id"] for row in manifest["flagged"][:2])
+    waivers = [
+        {"finding_id": first, "who": "Ada", "until": "2026-03-01", "why": HOSTILE},
+        {"finding_id": second, "who": "Bob", "until": "2026-02-28", "why": "known"},
+    ]
+    text = changed(page, tmp_path, waivers=waivers)
+
+    parsed(text)
+    assert 2 == text.count(f"Waived by Ada until 2026-03-01: {html.escape(HOSTILE)}")
+    assert 2 == text.count("The waiver by Bob expired on 2026-02-28: known")
+
+
 def test_the_json_of_the_manifest_is_in_the_page(page: Path) -> None:
     manifest = json.loads((page.parent / "manifest.json").read_text())
     (code,) = [

@@ -42,6 +42,7 @@ def _show(row: Row, tables: Tables, photos: Sequence[bytes]) -> dict[str, Any]:
         "id": f"finding-{row['finding_id']}",
         "flagged": flagged(row),
         "headline": headline(row, summary),
+        "waiver": tables.waivers.get(row["finding_id"]),
         "where": where_sentence(row),
         "groups": [
             (ROLES[role], WHY[role], of_role)

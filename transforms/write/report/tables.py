@@ -55,6 +55,13 @@ class Tables:
         return Queries(self.output, manifest["run_id"], manifest["run_date"], method, layers)
 
     @functools.cached_property
+    def waivers(self) -> dict[str, Row]:
+        """Finding id -> its waiver, and whether that had `expired` when the run started."""
+        day = self.manifest["run_date"]
+        given = self.manifest.get("waivers", [])
+        return {waiver["finding_id"]: {**waiver, "expired": waiver["until"] < day} for waiver in given}
+
+    @functools.cached_property
     def ranked(self) -> Sequence[Row]:
         """The findings on classes and slices, most alarming first."""
         return rank_findings(row for row in self.findings if row["group_kind"] in ("class", "slice"))
