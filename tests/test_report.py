@@ -205,16 +205,17 @@ def test_a_manifest_of_before_the_report_can_be_rendered(page: Path, tmp_path: P
     parsed(changed(page, tmp_path, config=manifest["config"]))
 
 
-def test_health_and_power_are_shown_where_a_run_has_them(page: Path, tmp_path: Path) -> None:
+def test_health_is_shown_where_a_run_has_it(page: Path, tmp_path: Path) -> None:
     manifest = json.loads((page.parent / "manifest.json").read_text())
-    health = {"verdict": "trusted", "density_share": {"trained": 0.9, "random": 0.41}, HOSTILE: HOSTILE}
+    health = {"verdict": "trusted", "gain": 0.41, "head": None, HOSTILE: HOSTILE, "message": f"it {HOSTILE}"}
     models = [{**model, "health": health} for model in manifest["models"]]
     text = changed(page, tmp_path, models=models)
 
     parsed(text)
     assert 2 == text.count("<h4>Health of the explanation</h4>")
-    assert "<dt>random</dt><dd>0.410</dd>" in text
+    assert 2 == text.count("<dt>gain</dt><dd>0.410</dd>")
     assert 2 == text.count(f"<dd>{html.escape(HOSTILE)}</dd>")
+    assert 2 == text.count(f"<p>It {html.escape(HOSTILE)}.</p>")
 
 
 def test_waivers_are_shown_with_their_findings(page: Path, tmp_path: Path) -> None:

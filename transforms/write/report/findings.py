@@ -13,7 +13,7 @@ from transforms.write.report.tables import Row, Tables
 from transforms.write.report.words import NEXT_STEPS, ROLES, SWAPPED, WHY, flagged, headline, where_sentence
 
 # Bytes of JPEG that one page takes up with its photos; what is beyond stands in the table only.
-MOST_PHOTO_BYTES = 4_500_000
+MOST_PHOTO_BYTES = 4_000_000
 # Slices of one finding that are listed.
 _MOST_SLICES = 30
 _BARS = 32

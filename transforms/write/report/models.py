@@ -45,7 +45,7 @@ def _show_model(facts: Row, tables: Tables, shown: set[str]) -> dict[str, Any]:
         "facts": facts,
         "row": finding,
         "verdict": verdict,
-        "severity": list(MEANINGS).index(verdict),
+        "severity": [*MEANINGS, verdict].index(verdict),
         "message": message,
         "sentence": verdict_sentence(verdict, rows, epsilon, message),
         "summary": tables.summary_of_model(name),
