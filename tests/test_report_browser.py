@@ -178,6 +178,7 @@ def test_a_query_is_copied_by_a_click(browser: Browser, report: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_report_of_the_demo(browser: Browser, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "demo", "--folder", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -187,6 +188,7 @@ def test_the_report_of_the_demo(browser: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_report_of_the_pets(browser: Browser, tmp_path: Path, real_data: Path) -> None:
     config = {
         "name": "pets",
