@@ -145,11 +145,9 @@ def _gate(arguments: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _report(arguments: argparse.Namespace, _: Sequence[str]) -> int:
-    with quiet_imports():
-        from pipeline.config import resolve
-        from pipeline.report import report_again
+    from pipeline.report import report_again
 
-    print(report_again(resolve(arguments.output, str(Path.cwd())), arguments.run_id))
+    print(report_again(arguments.output, arguments.run_id))
     return DONE
 
 

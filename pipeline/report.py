@@ -15,7 +15,7 @@ def report_again(output: str, run_id: str | None) -> str:
     """Writes `report.html` of a run once more.
 
     Args:
-        output: the audits' output directory, absolute or a URL.
+        output: the audits' output directory, local or on any of Beam's filesystems.
         run_id: the run; None for the one that was started last of those that came to an end.
 
     Returns:
@@ -24,6 +24,8 @@ def report_again(output: str, run_id: str | None) -> str:
     Raises:
         UsageError: there is no such run, or it has no manifest.
     """
+    if "://" not in output:
+        output = posixpath.abspath(posixpath.expanduser(output))
     manifests = _manifests(output)
     if run_id is None and not manifests:
         raise UsageError(f"no run below {output} has a manifest, so there is nothing to report")

@@ -5,6 +5,8 @@ import html
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,18 @@ def test_it_is_rendered_again_without_a_change(page: Path, capsys: pytest.Captur
     assert 0 == main(["report", str(page.parents[2])])
     assert f"{page}\n" == capsys.readouterr().out
     assert before == text_of(page)
+
+
+def test_it_is_rendered_without_the_models_library(page: Path) -> None:
+    code = f"""
+import sys
+from pipeline.cli import main
+assert 0 == main(["report", {str(page.parents[2])!r}])
+print([name for name in ("tensorflow", "keras") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.splitlines()[-1]
 
 
 def test_a_run_that_is_not_there_is_an_error(
