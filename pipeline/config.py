@@ -21,6 +21,7 @@ from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.judge.settings import JudgeSettings
 from transforms.read.formats import FORMATS
 from transforms.settings import Settings
+from transforms.write.settings import ReportSettings
 
 # One settings model for each dataset format, told apart by the key `format`.
 _DATA: Any = reduce(or_, (entry.settings for entry in FORMATS.values()))
@@ -50,6 +51,9 @@ class Config(Settings):
     )
     judge: JudgeSettings = pydantic.Field(
         default_factory=JudgeSettings, description="when a class or slice is flagged"
+    )
+    report: ReportSettings = pydantic.Field(
+        default_factory=ReportSettings, description="what the report shows"
     )
     output: str = pydantic.Field(description="directory for tables and run records, local or gs://, s3://")
 

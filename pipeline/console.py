@@ -131,7 +131,11 @@ def print_summary(
         )
     if len(suspects) > _MOST_SUSPECTS:
         console.print(f"... and {len(suspects) - _MOST_SUSPECTS} more in the table findings")
-    lines = (*_of_data(manifest), *_left_out(manifest, summaries), *_notes(manifest), last_line(manifest))
+    lines = (
+        *(*_of_data(manifest), *_left_out(manifest, summaries), *_notes(manifest)),
+        f"Report: {_short(manifest['config']['output'])}/runs/{manifest['run_id']}/report.html",
+        last_line(manifest),
+    )
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The commands on runs that are over: `gate`, `compare`, `history` and `card`."""
+"""The commands on runs that are over: `gate`, `compare`, `history`, `card` and `report`."""
 
 import argparse
 import datetime
@@ -102,6 +102,19 @@ def add_card(commands: Any) -> None:
     card.set_defaults(function=_card)
 
 
+def add_report(commands: Any) -> None:
+    """Adds `report` to the subcommands."""
+    report = commands.add_parser(
+        "report",
+        help="render a run's report again, from its tables",
+        description="Write OUTPUT/runs/ID/report.html again, from the run's tables, without its models.",
+        allow_abbrev=False,
+    )
+    report.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
+    report.add_argument("--run-id", metavar="ID", help="instead of the newest run")
+    report.set_defaults(function=_report)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1 of a flag."""
     try:
@@ -144,6 +157,13 @@ def _gate(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     else:
         print("\n".join([answer.line, *answer.notes]))
     return answer.status
+
+
+def _report(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.report import report_again
+
+    print(report_again(arguments.output, arguments.run_id))
+    return 0
 
 
 def _history(arguments: argparse.Namespace, _: Sequence[str]) -> int:

@@ -75,6 +75,12 @@ class Plan:
         return {model["name"]: (model["target_layer"], method) for model in self.run.details["models"]}
 
     @property
+    def input_sizes(self) -> dict[str, tuple[int, int]]:
+        """Model -> height and width of its input."""
+        models = self.run.details["models"]
+        return {model["name"]: (model["input_size"][0], model["input_size"][1]) for model in models}
+
+    @property
     def confirms(self) -> bool:
         """Whether the counterfactual stage runs."""
         return bool(self.run.details["config"]["judge"]["confirm"]) and self.withheld is None

@@ -42,6 +42,7 @@ from .audit_sets import (
     write_config,
     write_set,
 )
+from .direct import direct_exemplars
 from .strategies import tallies_of
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +113,7 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
                 other_background_probability=swap.other,
                 donor_class=swap.donor_class,
             )
+    findings = direct_exemplars(config, plan, findings, scores, swaps, examples)
     summaries = []
     for group, tally in tallies.items():
         is_judged = group.kind == "class" and group.method == "hirescam"
@@ -145,6 +147,8 @@ def as_row(record: Any) -> dict[str, Any]:
         row["heatmap"] = np.float32(row["heatmap"]).tolist()
     if "slices" in row:
         row["slices"] = [vars(entry) for entry in row["slices"]]
+    if row.get("exemplar_details") is not None:
+        row["exemplar_details"] = [as_row(exemplar) for exemplar in row["exemplar_details"]]
     return row
 
 

@@ -19,7 +19,8 @@ GOOD: dict[str, Any] = {
 }
 TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
-TOP = "name, data, models, explain, slices, cluster, judge, output"
+OF_REPORT = "exemplars, images, colormap"
+TOP = "name, data, models, explain, slices, cluster, judge, report, output"
 OF_COCO = "class_map, max_bad_fraction, images, annotations, format"
 OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, name, image_name"
 OF_MODEL = (
@@ -291,6 +292,7 @@ def test_every_key_is_listed_once() -> None:
         *(f"models[].{key}" for key in of_model),
         *(f"explain.{key}" for key in OF_EXPLAIN.split(", ")),
         *(f"judge.{key}" for key in OF_JUDGE.split(", ")),
+        *(f"report.{key}" for key in OF_REPORT.split(", ")),
     ]
 
     assert sorted(expected) == sorted(keys)
@@ -299,7 +301,12 @@ def test_every_key_is_listed_once() -> None:
 def test_the_json_schema_has_the_keys_of_every_level() -> None:
     schema = Config.model_json_schema()
     levels = {"ModelSettings": OF_MODEL, "Preprocess": OF_PREPROCESS, "ExplainSettings": OF_EXPLAIN}
-    levels |= {"JudgeSettings": OF_JUDGE, "CocoSettings": OF_COCO, "Features": OF_FEATURES}
+    levels |= {
+        "JudgeSettings": OF_JUDGE,
+        "ReportSettings": OF_REPORT,
+        "CocoSettings": OF_COCO,
+        "Features": OF_FEATURES,
+    }
 
     assert TOP.split(", ") == list(schema["properties"])
     assert set(GOOD) == set(schema["required"])

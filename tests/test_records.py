@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from apache_beam import coders
 
+from transforms.exemplars import Exemplar, Showing
 from transforms.labels import AssociatedPair, Association, Labelling
 from transforms.records import (
     Box,
@@ -26,7 +27,7 @@ from transforms.records import (
 
 ELEMENTS = (
     *(Box, Slice, Shard, Example, DeadLetter, Explanation, Scene, Company, Outside, Score),
-    *(Group, Summary, Finding, Labelling, AssociatedPair, Association),
+    *(Group, Summary, Finding, Labelling, AssociatedPair, Association, Exemplar, Showing),
 )
 
 # Values that a lossy coder would change: text beyond ASCII, 64 bits, a fraction with no short binary form.
@@ -119,7 +120,7 @@ def test_a_finding_has_the_columns_of_its_table() -> None:
         "finding_id model group_kind group_name class_name slice_key slice_value verdict n log10_e_suspect "
         "log10_e_confirmed density_share peers_median swap_gap swap_gap_lower swap_gap_upper residual region "
         "region_share co_occurring_class exemplars message reference detectable_density_share detectable_gap "
-        "p_value cohens_d"
+        "p_value cohens_d exemplar_details"
     )
 
     assert expected == " ".join(names_of(Finding))
