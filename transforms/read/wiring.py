@@ -20,6 +20,7 @@ from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source, clean
 from transforms.read.formats import FORMATS
+from transforms.read.names import enumerated, parse_names, renamed
 from transforms.read.settings import DataSettings, ImagesApart, ImagesWithin
 from transforms.records import DeadLetter, Example, Shard
 
@@ -59,8 +60,9 @@ def list_shards(settings: DataSettings) -> Listing:
         found.update((file.path, file.size_in_bytes) for file in matched)
     files = sorted(found.items())
     paths = [path for path, _ in files]
+    _names(settings)
     _sniff(paths, settings)
-    images = settings.images if isinstance(settings, ImagesApart) else None
+    images = _images(settings)
     if images is not None and "://" not in images and not FileSystems.exists(images):
         raise DataError(f"data.images: folder {images!r} does not exist")
     step = FORMATS[_format(settings)].files_a_shard
@@ -100,10 +102,11 @@ class ReadExamples(beam.PTransform):
             root
             | "Shards" >> beam.Create(self.shards).with_output_types(Shard)
             | "SpreadShards" >> beam.Reshuffle()
-            | "ReadShard" >> _divided(_ReadShard(self.settings, self.slices, self.limit))
+            | "ReadShard"
+            >> _divided(_ReadShard(self.settings, _names(self.settings), self.slices, self.limit))
         )
         examples, dead_letters = records.examples, [records.dead_letters]
-        if not FORMATS[_format(self.settings)].holds_images:
+        if _images(self.settings) is not None:
             loaded = (
                 examples
                 | "SpreadRecords" >> beam.Reshuffle()  # annotations only: no image is among them yet
@@ -146,8 +149,11 @@ def _divided(reading: beam.DoFn) -> beam.ParDo:
 
 
 class _ReadShard(beam.DoFn):
-    def __init__(self, settings: DataSettings, slices: Sequence[str], limit: int | None) -> None:
+    def __init__(
+        self, settings: DataSettings, names: dict[str, str], slices: Sequence[str], limit: int | None
+    ) -> None:
         self._settings = settings
+        self._names = names
         self._slices = tuple(slices)
         self._limit = limit
 
@@ -159,7 +165,7 @@ class _ReadShard(beam.DoFn):
         for path in shard.paths:
             try:
                 for record in _read(Source(path, shard.name, self._slices), self._settings):
-                    yield _dead(path, record) if isinstance(record, Bad) else record
+                    yield _dead(path, record) if isinstance(record, Bad) else renamed(record, self._names)
             except DataError as error:
                 # The first file was of the format when the run was planned; this one is not.
                 yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
@@ -209,6 +215,26 @@ def _all_but_first(item: tuple[str, Iterable[tuple[str, int]]]) -> Iterator[tupl
 def _duplicate(example_id: str, source: str, position: int) -> DeadLetter:
     message = f"record {position}: an earlier record has the same id"
     return DeadLetter("read", source, example_id, "duplicate_id", message, position)
+
+
+def _images(settings: DataSettings) -> str | None:
+    """The folder of images, where they are not within the data files."""
+    return settings.images if isinstance(settings, (ImagesApart, ImagesWithin)) else None
+
+
+def _names(settings: DataSettings) -> dict[str, str]:
+    """What stands in the annotations -> the class's name, where the config says so.
+
+    Raises:
+        DataError: the file of names cannot be read.
+    """
+    if isinstance(settings.names, str):
+        try:
+            with FileSystems.open(settings.names) as file:
+                return parse_names(file.read(), settings.names)
+        except (OSError, ValueError) as error:
+            raise DataError(f"data.names: {settings.names!r} cannot be read: {error}") from error
+    return enumerated(settings.names) if isinstance(settings.names, list) else settings.names or {}
 
 
 def _format(settings: DataSettings) -> str:
