@@ -38,12 +38,14 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<3"],
         "gcp": ["apache-beam[gcp]>=2.77,<3"],
         "aws": ["apache-beam[aws]>=2.77,<3"],
+        "dicom": ["pydicom>=3,<4"],  # reads DICOM images; those with compressed pixels need pylibjpeg besides
         "bench": ["matplotlib>=3.10,<4"],  # the picture of the validation page
         "dev": [
             "duckdb",  # the tables are tested through the readers that users have
             "hypothesis",
             "mypy",
             "pandas",
+            "pydicom",
             "pytest",
             "pytest-timeout",
             "ruff",

@@ -27,7 +27,10 @@ OF_MODEL = (
     "safe_mode"
 )
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
-OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
+OF_EXPLAIN = (
+    "methods, targets, classes, polarity, channel_budget, batch_size, precision, decode, orientation, "
+    "boxes_orientation, max_pixels"
+)
 OF_JUDGE = (
     "fdr, suspect_margin, min_images, confirm, epsilon, images_per_class, confirm_budget, allowed_regions, "
     "allowed_classes"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.errors import RecordError
-from transforms.explain.decode import decode, show
+from transforms.explain.decode import DECODING_KEYS, Decoding, decode_as, show, with_boxes_of
 from transforms.explain.engine import Engine, Explanations
 from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
@@ -82,7 +82,7 @@ def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
     """
     # As text, which can be a key of the cache; of what no engine depends on, engines are shared.
     model = spec.settings.model_dump_json(exclude={"name", "labels"})
-    how = explain.model_dump_json(exclude={"targets", "classes"})
+    how = explain.model_dump_json(exclude={"targets", "classes", *DECODING_KEYS})
     return _shared_engine(spec.sha256, model, how, tuple(spec.class_map.groups))
 
 
@@ -118,6 +118,8 @@ class Explainer:
         self.models = [(spec, engine_of(spec, explain)) for spec in specs]
         self._rules = explain.targets
         self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self.models))
+        most = (max(sides) for sides in zip(*(size for size, _ in self._views), strict=True))
+        self._decoding = Decoding.of(explain, tuple(most))
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
 
     def explain(self, examples: Sequence[Example]) -> Iterator[Explanation | DeadLetter]:
@@ -145,9 +147,10 @@ class Explainer:
 
     def _decode(self, example: Example) -> Pictured | DeadLetter:
         try:
-            image = decode(example.image)
+            decoded = decode_as(example.image, self._decoding)
         except RecordError as error:
             return _dead(example, error.reason, error.message)
+        image, example = decoded.image, with_boxes_of(decoded, example)
         views = {}
         for key in self._views:
             (height, width), how = key
