@@ -68,23 +68,10 @@ def refusal(data: bytes, **how: Any) -> tuple[str, str]:
         saved(SLOPE, "JPEG2000"),
         saved(SLOPE[..., 0].astype(np.uint16) << 8, "PNG"),
     ],
-    ids=[
-        "jpeg",
-        "progressive",
-        "grey_jpeg",
-        "cmyk_jpeg",
-        "webp",
-        "lossless_webp",
-        "grey",
-        "grey_alpha",
-        "rgba",
-        "palette",
-        "gif",
-        "bmp",
-        "cmyk_tiff",
-        "jpeg2000",
-        "sixteen_bits",
-    ],
+    ids=(
+        "jpeg progressive grey_jpeg cmyk_jpeg webp lossless_webp grey grey_alpha rgba "
+        "palette gif bmp cmyk_tiff jpeg2000 sixteen_bits"
+    ).split(),  # noqa: SIM905  (a word each)
 )
 def test_every_kind_of_file_shows_the_same_picture(data: bytes) -> None:
     np.testing.assert_allclose(np.asarray(decode(data), int), SLOPE.astype(int), atol=6)

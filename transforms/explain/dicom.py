@@ -1,9 +1,9 @@
 """DICOM images by pydicom, which is optional: `pip install gradcam-audit[dicom]`.
 
 The picture is what a viewer shows first: the values of the modality (rescale slope and intercept, or its
-table) within the first window of the file, or from the smallest to the largest value where it has none, inverted
-where high values are dark. Of a sequence it is the first frame. Source: DICOM PS3.3, C.7.6.3.1.2, C.11.1 and
-C.11.2.1.2.1.
+table) within the first window of the file, or from the smallest to the largest value where it has none,
+inverted where high values are dark. Of a sequence it is the first frame. Source: DICOM PS3.3, C.7.6.3.1.2,
+C.11.1 and C.11.2.1.2.1.
 """
 
 import io
