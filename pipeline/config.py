@@ -149,7 +149,7 @@ def _with_paths(config: Config, absolute: Callable[[str], str]) -> Config:
                 changed[name] = [absolute(entry) for entry in value]
         return changed
 
-    paths = ("path", "images", "annotations", "class_map") + (
+    paths = ("path", "images", "annotations", "class_map", "metadata") + (
         ("names",) if isinstance(config.data.names, str) else ()  # a list of names is no list of paths
     )
 

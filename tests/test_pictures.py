@@ -17,7 +17,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from transforms.errors import RecordError
-from transforms.explain.decode import Decoding, decode, decode_as, with_boxes_of
+from transforms.explain.decode import Decoding, boxed_size, decode, decode_as, with_boxes_of
 from transforms.geometry import turn
 from transforms.records import Box
 
@@ -49,32 +49,28 @@ def refusal(data: bytes, **how: Any) -> tuple[str, str]:
     return caught.value.reason, caught.value.message
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        saved(SLOPE, "JPEG", quality=95),
-        saved(SLOPE, "JPEG", quality=95, progressive=True),
-        saved(SLOPE, "JPEG", "L", quality=95),
-        saved(SLOPE, "JPEG", "CMYK", quality=95),
-        saved(SLOPE, "WEBP", quality=95),
-        saved(SLOPE, "WEBP", lossless=True),
-        saved(SLOPE, "PNG", "L"),
-        saved(SLOPE, "PNG", "LA"),
-        saved(SLOPE, "PNG", "RGBA"),
-        saved(PIL.Image.fromarray(SLOPE).quantize(256), "PNG"),
-        saved(PIL.Image.fromarray(SLOPE).quantize(256), "GIF"),
-        saved(SLOPE, "BMP"),
-        saved(SLOPE, "TIFF", "CMYK"),
-        saved(SLOPE, "JPEG2000"),
-        saved(SLOPE[..., 0].astype(np.uint16) << 8, "PNG"),
-    ],
-    ids=(
-        "jpeg progressive grey_jpeg cmyk_jpeg webp lossless_webp grey grey_alpha rgba "
-        "palette gif bmp cmyk_tiff jpeg2000 sixteen_bits"
-    ).split(),  # noqa: SIM905  (a word each)
-)
-def test_every_kind_of_file_shows_the_same_picture(data: bytes) -> None:
-    np.testing.assert_allclose(np.asarray(decode(data), int), SLOPE.astype(int), atol=6)
+FILES = {
+    "jpeg": saved(SLOPE, "JPEG", quality=95),
+    "progressive": saved(SLOPE, "JPEG", quality=95, progressive=True),
+    "grey jpeg": saved(SLOPE, "JPEG", "L", quality=95),
+    "cmyk jpeg": saved(SLOPE, "JPEG", "CMYK", quality=95),
+    "webp": saved(SLOPE, "WEBP", quality=95),
+    "lossless webp": saved(SLOPE, "WEBP", lossless=True),
+    "grey": saved(SLOPE, "PNG", "L"),
+    "grey alpha": saved(SLOPE, "PNG", "LA"),
+    "rgba": saved(SLOPE, "PNG", "RGBA"),
+    "palette": saved(PIL.Image.fromarray(SLOPE).quantize(256), "PNG"),
+    "gif": saved(PIL.Image.fromarray(SLOPE).quantize(256), "GIF"),
+    "bmp": saved(SLOPE, "BMP"),
+    "cmyk tiff": saved(SLOPE, "TIFF", "CMYK"),
+    "jpeg2000": saved(SLOPE, "JPEG2000"),
+    "sixteen bits": saved(SLOPE[..., 0].astype(np.uint16) << 8, "PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_kind_of_file_shows_the_same_picture(kind: str) -> None:
+    np.testing.assert_allclose(np.asarray(decode(FILES[kind]), int), SLOPE.astype(int), atol=6)
 
 
 def test_transparent_pixels_are_what_is_stored_in_them_as_tensorflow_takes_them() -> None:
@@ -185,6 +181,18 @@ def test_boxes_follow_the_orientation(orientation: int, fast: bool, relative: bo
         ] = True
 
         np.testing.assert_array_equal(inside, pixels)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_the_size_that_boxes_stand_in_is_read_from_the_header(orientation: int, kind: str) -> None:
+    data = oriented(make_image(width=6, height=4), orientation, kind)
+    for how in (Decoding(), Decoding(boxes_upright=True)):
+        decoded = decode_as(data, how)
+
+        assert (decoded.width, decoded.height) == boxed_size(data, how)
+    assert (6, 4) == boxed_size(data, Decoding())
+    assert boxed_size(b"no image", Decoding()) is None
 
 
 @pytest.mark.parametrize("exif", [b"", b"Exif\x00\x00broken", b"Exif\x00\x00MM\x00*\x00\x00\x00\xff"])

@@ -135,7 +135,7 @@ def test_text_that_no_row_can_hold_is_told_all_the_same(tmp_path: Path) -> None:
     lost = '{"id": "\\ud800", "image_id": "\\ud800", "category_id": 1, "bbox": [0, 0, 1, 1]}'
     (tmp_path / "set.json").write_text(f'{{"images": [], "annotations": [{lost}], "categories": []}}')
     settings = coco_settings(tmp_path, str(tmp_path / "set.json"))
-    message = "record 0: annotation ? is of image ?, which the file does not list"
+    message = "record 0: 1 annotation is of image ?, which the file does not list"
 
     letter = DeadLetter("read", str(tmp_path / "set.json"), None, "missing_image", message, 0)
     assert_read(list_shards(settings).shards, settings, examples=[], dead_letters=[letter])

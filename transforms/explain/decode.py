@@ -65,7 +65,7 @@ class Decoding:
     shrink_to: tuple[int, int] | None = None
 
     @staticmethod
-    def of(settings: ExplainSettings, largest_input: tuple[int, ...]) -> "Decoding":
+    def of(settings: ExplainSettings, largest_input: tuple[int, ...] = (0, 0)) -> "Decoding":
         """The choices of a config; `largest_input` is (height, width) in pixels."""
         height, width = largest_input
         return Decoding(
@@ -134,12 +134,26 @@ def decode_as(data: bytes, how: Decoding) -> Decoded:
     return Decoded(image, width, height, turned)
 
 
+def boxed_size(data: bytes, how: Decoding) -> tuple[int, int] | None:
+    """Width and height of the picture that boxes were drawn on, by the file's header; None if unreadable."""
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            # Pillow's size of a TIFF is that of the upright image; all others are as stored.
+            other = how.boxes_upright != (image.format == "TIFF")
+            swapped = other and _orientation(image) >= 5
+            return (height, width) if swapped else (width, height)
+    except Exception:  # as above
+        return None
+
+
 def _decode(data: bytes, how: Decoding) -> tuple[PIL.Image.Image, int, int, int]:
     """The image as stored, its EXIF orientation, and its width and height before any shrinking."""
     with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         check_size(image.width, image.height, how.max_pixels)
         width, height = image.size
-        orientation = _orientation(image)
+        wanted = how.upright or how.boxes_upright or image.format == "TIFF"
+        orientation = _orientation(image) if wanted else 1
         if how.shrink_to is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, how.shrink_to)
         rgb = _as_rgb(image)

@@ -46,6 +46,12 @@ class DataSettings(Settings):
         "class i, a CSV of code and name, a label map (.pbtxt), a YAML or JSON file with `names`, or the "
         "list or mapping itself",
     )
+    metadata: str | None = pydantic.Field(
+        None, description="table with more columns for slices, joined by example id: CSV, or .parquet"
+    )
+    metadata_id: str = pydantic.Field(
+        "example_id", description="the column of metadata that holds example ids"
+    )
     max_bad_fraction: float = pydantic.Field(
         0.01, ge=0, le=1, description="share of records that may be dead letters before the run fails"
     )

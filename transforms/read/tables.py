@@ -64,17 +64,17 @@ def examples(
     for number, row in enumerate(rows):
         if len(row) < len(header):
             row = [*row, *[None] * (len(header) - len(row))]
-        image = _text(row[image_at])
+        image = cell_text(row[image_at])
         if not image:
             yield Bad(number, None, RecordError("malformed_record", f"row {number} names no image"))
             continue
         image = full_name(image, settings)
         gathering.add_image(image)
         if slice_at and image not in slices:
-            values = [(key, _text(row[at])) for key, at in slice_at]
+            values = [(key, cell_text(row[at])) for key, at in slice_at]
             slices[image] = [Slice(key, value) for key, value in values if value]
         try:
-            _add(gathering, image, _text(row[name_at]), [row[at] for at in box_at], settings)
+            _add(gathering, image, cell_text(row[name_at]), [row[at] for at in box_at], settings)
         except RecordError as error:
             gathering.fail(image, error)
     gathered = gathering.gathered()
@@ -95,7 +95,7 @@ def examples(
 
 
 def _add(gathering: Gathering, image: str, name: str, numbers: list[Any], how: BoxNumbers) -> None:
-    empty = all(_text(number) == "" for number in numbers)
+    empty = all(cell_text(number) == "" for number in numbers)
     if name and empty:
         gathering.add_label(image, name)
     elif name:
@@ -115,7 +115,7 @@ def _column(header: Sequence[str], names: Sequence[str], what: str, path: str) -
     )
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell as text; empty where nothing stands in it."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""

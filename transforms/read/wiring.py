@@ -20,6 +20,7 @@ from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source, clean
 from transforms.read.formats import FORMATS
+from transforms.read.metadata import Metadata, read_metadata, with_metadata
 from transforms.read.names import enumerated, parse_names, renamed
 from transforms.read.settings import DataSettings, ImagesApart, ImagesWithin
 from transforms.records import DeadLetter, Example, Shard
@@ -61,6 +62,7 @@ def list_shards(settings: DataSettings) -> Listing:
     files = sorted(found.items())
     paths = [path for path, _ in files]
     _names(settings)
+    _metadata(settings, ())
     _sniff(paths, settings)
     images = _images(settings)
     if images is not None and "://" not in images and not FileSystems.exists(images):
@@ -157,6 +159,9 @@ class _ReadShard(beam.DoFn):
         self._slices = tuple(slices)
         self._limit = limit
 
+    def setup(self) -> None:
+        self._metadata = _metadata(self._settings, self._slices)
+
     def process(self, shard: Shard) -> Iterator[Any]:
         yield from itertools.islice(self._records(shard), self._limit)
         PROGRESS.add_shard()
@@ -165,10 +170,14 @@ class _ReadShard(beam.DoFn):
         for path in shard.paths:
             try:
                 for record in _read(Source(path, shard.name, self._slices), self._settings):
-                    yield _dead(path, record) if isinstance(record, Bad) else renamed(record, self._names)
+                    yield _dead(path, record) if isinstance(record, Bad) else self._completed(record)
             except DataError as error:
                 # The first file was of the format when the run was planned; this one is not.
                 yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
+
+    def _completed(self, example: Example) -> Example:
+        example = renamed(example, self._names)
+        return example if self._metadata is None else with_metadata(example, self._metadata, self._slices)
 
 
 _BUT_IMAGE = [field.name for field in dataclasses.fields(Example) if field.name != "image"]
@@ -235,6 +244,21 @@ def _names(settings: DataSettings) -> dict[str, str]:
         except (OSError, ValueError) as error:
             raise DataError(f"data.names: {settings.names!r} cannot be read: {error}") from error
     return enumerated(settings.names) if isinstance(settings.names, list) else settings.names or {}
+
+
+def _metadata(settings: DataSettings, slices: Sequence[str]) -> Metadata | None:
+    """The table of metadata, where the config names one.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if settings.metadata is None:
+        return None
+    try:
+        with FileSystems.open(settings.metadata) as file:
+            return read_metadata(file, settings.metadata, settings.metadata_id, slices)
+    except OSError as error:
+        raise DataError(f"data.metadata: {settings.metadata!r} cannot be read: {error}") from error
 
 
 def _format(settings: DataSettings) -> str:
