@@ -250,7 +250,7 @@ def test_a_file_of_another_format_is_found_before_the_run(tmp_path: Path) -> Non
     for name, data in {"a.json": b"<annotation/>", "a.xml": b"{}", "a.rec": b"{}", "b.json": b"{}"}.items():
         (tmp_path / name).write_bytes(data)
     expected = {
-        "a.json": "is not COCO JSON: Expecting value: line 1 column 1 (char 0)",
+        "a.json": "is not COCO JSON: Expecting an object at character 0",
         "b.json": "is not COCO JSON: it needs the lists 'images', 'annotations' and 'categories'",
         "a.rec": "is not a TFRecord file: it does not begin with a record header",
         "a.xml": "is not of format 'voc': not XML that can be read safely: "
