@@ -104,7 +104,8 @@ def torture() -> dict[str, Any]:
     ]
     images: list[dict[str, Any]] = [{"id": name, "file_name": name} for name in names]
     images += [{"id": "nameless"}, {"id": "again", "file_name": "00.png"}]
-    one = dict.fromkeys([*DEAD_FILES, *LIVING_FILES, "gone.png", "unlisted.png"], [{"bbox": BOX}])
+    boxed = (*DEAD_FILES, *LIVING_FILES, "gone.png", "unlisted.png")
+    one: dict[str, list[Mapping[str, Any]]] = {name: [{"bbox": BOX}] for name in boxed}
     of_image = {**one, **{name: [fields] for name, fields in BAD_BOXES.items()}, **ODD_BOXES}
     annotations = [
         {"image_id": name, "category_id": 0, **fields} for name, found in of_image.items() for fields in found
