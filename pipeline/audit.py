@@ -9,7 +9,7 @@ from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.explain.decode import Decoding
 from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
-from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
+from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, RankSuspects, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
@@ -30,7 +30,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         PCollection of one manifest, once it is written.
     """
     # Shard names are spread over the workers; images stay where they were read.
-    read = root | "Read" >> ReadExamples(plan.listing.shards, config.data, config.slices, plan.limit)
+    read = root | "Read" >> ReadExamples(
+        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
+    )
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
@@ -45,11 +47,16 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     )
 
     # From here on everything is integers that add up the same in any order.
+    clusters = config.cluster is not None
     located = scores | "Locate" >> LocateHeat(allowed)
-    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups)
+    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
-    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.judged, company, plan.withheld, swaps)
+    swaps = (
+        _swaps(root, config, plan, read["examples"], duplicates["keys"], tallies) if plan.confirms else None
+    )
+    judged = tallies | "JudgeModels" >> JudgeModels(
+        config.judge, plan.judged, company, plan.withheld, swaps, clusters
+    )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
 
@@ -88,11 +95,16 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     } | "Write" >> WriteReport(plan.run)
 
 
-def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any) -> Any:
+def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any, tallies: Any) -> Any:
     """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
     judge = config.judge
-    samples = examples | "Sample" >> SampleExamples(plan.specs, judge.images_per_class, judge.confirm_budget)
-    again = root | "ReadAgain" >> ReadExamples(plan.listing.shards, config.data, [], plan.limit)
+    suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
+    samples = examples | "Sample" >> SampleExamples(
+        plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
+    )
+    again = root | "ReadAgain" >> ReadExamples(
+        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
+    )
     return (
         again["examples"]
         | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)

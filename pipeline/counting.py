@@ -54,6 +54,8 @@ def _of_example(
         yield ("defect", defect)
     for entry in example.slices:
         yield ("slice", entry.key)
+    if example.cluster is not None:
+        yield ("clustered",)
     names = names_of(example)
     for name in names:
         if name in allowed:

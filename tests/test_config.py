@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {
 }
 TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
-TOP = "name, data, models, explain, slices, judge, output"
+TOP = "name, data, models, explain, slices, cluster, judge, output"
 OF_COCO = "class_map, names, metadata, metadata_id, max_bad_fraction, images, extension, annotations, format"
 OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, box, name, image_name"
 OF_MODEL = (
@@ -32,8 +32,8 @@ OF_EXPLAIN = (
     "boxes_orientation, max_pixels"
 )
 OF_JUDGE = (
-    "fdr, suspect_margin, min_images, confirm, epsilon, images_per_class, confirm_budget, allowed_regions, "
-    "allowed_classes"
+    "fdr, suspect_margin, reference_model, min_images, confirm, epsilon, images_per_class, confirm_budget, "
+    "allowed_regions, allowed_classes"
 )
 
 

@@ -29,7 +29,7 @@ from .test_formats_doc import CONFIGS
 from .test_pictures import FILES, XRAY, dicom, oriented
 from .writers import WRITERS
 
-A_FEW, MANY = 150, 4000
+A_FEW, MANY = 150, 10_000
 SECONDS, MEGABYTES = 20, 700
 NASTY = [
     b"\x00",

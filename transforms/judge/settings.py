@@ -24,8 +24,14 @@ class JudgeSettings(Settings):
         lt=1,
         description="how far the mean density share must lie below the median of the model's other classes",
     )
+    reference_model: str | None = pydantic.Field(
+        None,
+        min_length=1,
+        description="name of a trusted model of this run: a class of another model is compared with the same "
+        "class of this one rather than with its own model's other classes",
+    )
     min_images: int = pydantic.Field(
-        30, ge=2, description="measured images below which a class or slice is insufficient"
+        30, ge=2, description="measured images or clusters below which a class or slice is insufficient"
     )
     confirm: bool = pydantic.Field(
         True,
@@ -42,8 +48,11 @@ class JudgeSettings(Settings):
     images_per_class: int = pydantic.Field(
         300, ge=2, description="images of a class that are tested on other backgrounds"
     )
-    confirm_budget: int = pydantic.Field(
-        20000, ge=2, description="images that are so tested in all; many classes get fewer each"
+    confirm_budget: int | None = pydantic.Field(
+        None,
+        ge=2,
+        description="images that are so tested in all; null: 2500 or 5 % of the images, whichever is more. "
+        "Classes share it equally; where that would be fewer than 50 each, the most suspicious get 50",
     )
     allowed_regions: Annotated[tuple[Region, ...], pydantic.Strict(False)] = pydantic.Field(
         (),

@@ -88,6 +88,7 @@ class ReadExamples(beam.PTransform):
         shards: from `list_shards`.
         settings: the config's `data`.
         slices: metadata keys to keep.
+        cluster: the metadata key whose value is an example's cluster, or None.
         limit: read only the first records of each shard.
 
     Returns:
@@ -97,15 +98,16 @@ class ReadExamples(beam.PTransform):
     shards: Sequence[Shard]
     settings: DataSettings
     slices: Sequence[str]
+    cluster: str | None = None
     limit: int | None = None
 
     def expand(self, root: Any) -> Any:
+        reading = _ReadShard(self.settings, _names(self.settings), self.slices, self.cluster, self.limit)
         records = (
             root
             | "Shards" >> beam.Create(self.shards).with_output_types(Shard)
             | "SpreadShards" >> beam.Reshuffle()
-            | "ReadShard"
-            >> _divided(_ReadShard(self.settings, _names(self.settings), self.slices, self.limit))
+            | "ReadShard" >> _divided(reading)
         )
         examples, dead_letters = records.examples, [records.dead_letters]
         if _images(self.settings) is not None:
@@ -152,15 +154,22 @@ def _divided(reading: beam.DoFn) -> beam.ParDo:
 
 class _ReadShard(beam.DoFn):
     def __init__(
-        self, settings: DataSettings, names: dict[str, str], slices: Sequence[str], limit: int | None
+        self,
+        settings: DataSettings,
+        names: dict[str, str],
+        slices: Sequence[str],
+        cluster: str | None,
+        limit: int | None,
     ) -> None:
         self._settings = settings
         self._names = names
         self._slices = tuple(slices)
+        self._cluster = cluster
+        self._keys = self._slices if cluster is None else tuple(dict.fromkeys((*slices, cluster)))
         self._limit = limit
 
     def setup(self) -> None:
-        self._metadata = _metadata(self._settings, self._slices)
+        self._metadata = _metadata(self._settings, self._keys)
 
     def process(self, shard: Shard) -> Iterator[Any]:
         yield from itertools.islice(self._records(shard), self._limit)
@@ -169,15 +178,22 @@ class _ReadShard(beam.DoFn):
     def _records(self, shard: Shard) -> Iterator[Any]:
         for path in shard.paths:
             try:
-                for record in _read(Source(path, shard.name, self._slices), self._settings):
+                for record in _read(Source(path, shard.name, self._keys), self._settings):
                     yield _dead(path, record) if isinstance(record, Bad) else self._completed(record)
             except DataError as error:
                 # The first file was of the format when the run was planned; this one is not.
                 yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
 
     def _completed(self, example: Example) -> Example:
+        """The example with names, joined metadata and cluster, which is no slice unless the config says so."""
         example = renamed(example, self._names)
-        return example if self._metadata is None else with_metadata(example, self._metadata, self._slices)
+        if self._metadata is not None:
+            example = with_metadata(example, self._metadata, self._keys)
+        if self._cluster is None:
+            return example
+        cluster = next((entry.value for entry in example.slices if entry.key == self._cluster), None)
+        kept = [entry for entry in example.slices if entry.key in self._slices]
+        return dataclasses.replace(example, slices=kept, cluster=cluster)
 
 
 _BUT_IMAGE = [field.name for field in dataclasses.fields(Example) if field.name != "image"]
