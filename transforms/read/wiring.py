@@ -185,7 +185,7 @@ class _ReadShard(beam.DoFn):
                 yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
 
     def _completed(self, example: Example) -> Example:
-        """The example with names, joined metadata and cluster, which is no slice unless the config says so."""
+        """The example with names, joined metadata and cluster, which is no slice unless wanted as one."""
         example = renamed(example, self._names)
         if self._metadata is not None:
             example = with_metadata(example, self._metadata, self._keys)
