@@ -21,7 +21,7 @@ TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
 TOP = "name, data, models, explain, slices, cluster, judge, output"
 OF_COCO = "class_map, names, metadata, metadata_id, max_bad_fraction, images, extension, annotations, format"
-OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, box, name, image_name"
+OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, box, name, image_name, ignored"
 OF_MODEL = (
     "name, path, labels, preprocess, output, score, inputs, target_layer, token_grid, custom_objects, "
     "safe_mode"
@@ -287,9 +287,10 @@ def test_a_class_map_may_stand_in_the_config() -> None:
 def test_every_key_is_listed_once() -> None:
     keys = [path for path, _ in every_key()]
     of_features = [f"data.features.{key}" for key in OF_FEATURES.split(", ")]
-    others = "path, layout, unit, edges, in_folders, columns, columns.image, columns.name, columns.box, keys"
+    others = "path, layout, unit, edges, in_folders, columns, keys"
     of_data = [*OF_COCO.split(", "), "features", *others.split(", ")]
-    of_data += [f"keys.{key}" for key in ("image", "id", "objects", "box", "name", "label")]
+    of_data += [f"columns.{key}" for key in ("image", "name", "box", "ignored")]
+    of_data += [f"keys.{key}" for key in ("image", "id", "objects", "box", "name", "ignored", "label")]
     of_model = [*OF_MODEL.split(", "), *(f"preprocess.{key}" for key in OF_PREPROCESS.split(", "))]
     expected = [
         *TOP.split(", "),

@@ -21,6 +21,10 @@ class Box:
     """One annotated box: half-open pixel edges, `xmin <= x < xmax`, or shares of the image.
 
     Whether the numbers are pixels or shares in [0, 1] is said by the record that holds the box.
+
+    Attributes:
+        ignored: an ignore region, such as a crowd: heat there counts neither as inside nor as outside, and it
+            names no class of the image.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Box:
     ymin: float
     xmax: float
     ymax: float
+    ignored: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

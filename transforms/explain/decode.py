@@ -185,7 +185,8 @@ def with_boxes_of(decoded: Decoded, example: Example) -> Example:
         if example.relative:
             edges = (box.xmin * width, box.ymin * height, box.xmax * width, box.ymax * height)
         xmin, ymin, xmax, ymax = turn(edges, turned, width, height)
-        boxes.append(Box(box.name, xmin / across, ymin / down, xmax / across, ymax / down))
+        shown = Box(box.name, xmin / across, ymin / down, xmax / across, ymax / down, box.ignored)
+        boxes.append(shown)
     return Example(**{**vars(example), "boxes": boxes, "relative": True})
 
 

@@ -71,7 +71,7 @@ class Pictured:
         """A box of the example in view pixels."""
         across, down = (self.width, self.height) if self.example.relative else (1, 1)
         edges = (box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down)
-        return Box(box.name, *view.to_view(*edges))
+        return Box(box.name, *view.to_view(*edges), ignored=box.ignored)
 
 
 def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
@@ -191,7 +191,8 @@ def _dead(example: Example, reason: str, message: str) -> DeadLetter:
 
 def names_of(example: Example) -> list[str]:
     """The annotated class names of an example, each once, in the order of annotation."""
-    return list(dict.fromkeys([box.name for box in example.boxes] + list(example.labels)))
+    boxed = [box.name for box in example.boxes if not box.ignored]
+    return list(dict.fromkeys(boxed + list(example.labels)))
 
 
 def _view_key(spec: ModelSpec, engine: Engine) -> _ViewKey:
@@ -266,7 +267,7 @@ class _Description:
         return self.spec.class_name(target_class)
 
     def _boxes(self, target: Target, target_class: int | None) -> tuple[list[Box], list[Box]]:
-        """Boxes of the target class and of all others, in view pixels."""
+        """Boxes of the target class, and all others with the ignored ones of any class, in view pixels."""
         mine: list[Box] = []
         others: list[Box] = []
         for box in self.picture.example.boxes:
@@ -274,5 +275,5 @@ class _Description:
             same = box.name == target.name or (
                 target_class is not None and self.spec.class_map.means(box.name, target_class)
             )
-            (mine if same else others).append(shown)
+            (mine if same and not box.ignored else others).append(shown)
         return mine, others

@@ -23,7 +23,7 @@ class Allowed:
 
 
 def layout_of(scene: Scene, allowed: Allowed) -> Layout:
-    """The layout of a scene, with its allowed ground."""
+    """The layout of a scene, with its allowed ground, of which ignore regions are part."""
     left, top, right, bottom = scene.content
     width, height = right - left, bottom - top
     view = View(scene.view_width, scene.view_height, (left, top, right, bottom), (left, top, right, bottom))
@@ -32,9 +32,10 @@ def layout_of(scene: Scene, allowed: Allowed) -> Layout:
         for region in allowed.regions
         for xmin, ymin, xmax, ymax in region_rectangles(region)
     ]
-    companions = rectangles(box for box in scene.other_boxes if box.name in allowed.classes)
+    accepted = [box for box in scene.other_boxes if box.ignored or box.name in allowed.classes]
+    others = [box for box in scene.other_boxes if not box.ignored]
     return lay_out(
-        view, rectangles(scene.target_boxes), rectangles(scene.other_boxes), [*regions, *companions]
+        view, rectangles(scene.target_boxes), rectangles(others), [*regions, *rectangles(accepted)]
     )
 
 

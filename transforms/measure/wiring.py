@@ -120,8 +120,8 @@ def located(score: Score, allowed: Allowed = _NOTHING_ALLOWED) -> Score:
     heatmap = np.array(score.heatmap).reshape(score.map_height, score.map_width)
     found = outside_heat(heatmap, layout)
     others = {
-        name: rectangles(box for box in scene.other_boxes if box.name == name)
-        for name in sorted({box.name for box in scene.other_boxes})
+        name: rectangles(box for box in scene.other_boxes if box.name == name and not box.ignored)
+        for name in sorted({box.name for box in scene.other_boxes if not box.ignored})
     }
     outside = Outside(
         **{name: _bytes(values) for name, values in vars(found).items()},

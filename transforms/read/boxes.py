@@ -27,7 +27,7 @@ def number(value: Any) -> float:
     return float(value.replace(",", ".", 1) if isinstance(value, str) else value)
 
 
-def make_box(name: str, numbers: Sequence[Any], how: BoxNumbers) -> Box:
+def make_box(name: str, numbers: Sequence[Any], how: BoxNumbers, ignored: bool = False) -> Box:
     """The box that four numbers in the declared layout stand for, as half-open edges.
 
     Raises:
@@ -36,7 +36,7 @@ def make_box(name: str, numbers: Sequence[Any], how: BoxNumbers) -> Box:
     edges = corners(name, numbers, how.layout)
     if how.unit == "pixels" and how.layout in ("xyxy", "yxyx"):
         edges = shifted(edges, how.edges)
-    return checked_box(name, *edges, relative=how.unit == "shares")
+    return checked_box(name, *edges, relative=how.unit == "shares", ignored=ignored)
 
 
 def shifted(edges: Sequence[float], rule: EdgeRule) -> tuple[float, float, float, float]:

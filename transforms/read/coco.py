@@ -1,6 +1,7 @@
 """COCO JSON: one file that lists images, annotations and categories, beside a folder of images.
 
-Boxes are [x, y, width, height] in pixels. Slices are extra fields of the image entries.
+Boxes are [x, y, width, height] in pixels. What is `iscrowd` is an ignore region.
+Slices are extra fields of the image entries.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import pydantic
 
 from transforms.errors import DataError, RecordError
 from transforms.read.apart import example_of
-from transforms.read.common import Bad, Source, as_text, checked_box, clean, part_of
+from transforms.read.common import Bad, Source, as_text, checked_box, clean, is_true, part_of
 from transforms.read.gathering import Annotations, Gathered, Gathering
 from transforms.read.json_lists import JsonLists
 from transforms.read.settings import ImagesApart
@@ -109,7 +110,8 @@ def _annotate(gathering: Gathering, entry: dict[str, Any]) -> None:
         message = f"bbox {_shown(bbox)} is not four numbers [x, y, width, height]"
         gathering.fail(image, RecordError("malformed_record", message))
     else:
-        gathering.add_edges(image, category, (x, y, x + width, y + height))
+        edges = (x, y, x + width, y + height)
+        gathering.add_edges(image, category, edges, is_true(entry.get("iscrowd")))
 
 
 def _example(
@@ -128,7 +130,10 @@ def _example(
     for category in [*(box.name for box in found.boxes), *found.labels]:
         if category not in names:
             raise RecordError("malformed_record", f"category_id {category} is not in the list of categories")
-    boxes = [checked_box(names[box.name], box.xmin, box.ymin, box.xmax, box.ymax) for box in found.boxes]
+    boxes = [
+        checked_box(names[box.name], box.xmin, box.ymin, box.xmax, box.ymax, ignored=box.ignored)
+        for box in found.boxes
+    ]
     return example_of(
         image.file_name,
         Annotations(boxes, [names[label] for label in found.labels]),

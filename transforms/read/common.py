@@ -88,7 +88,15 @@ def image_path(folder: str, file_name: str) -> str:
     return posixpath.join(folder, file_name)
 
 
-def checked_box(name: str, xmin: float, ymin: float, xmax: float, ymax: float, relative: bool = False) -> Box:
+def checked_box(
+    name: str,
+    xmin: float,
+    ymin: float,
+    xmax: float,
+    ymax: float,
+    relative: bool = False,
+    ignored: bool = False,
+) -> Box:
     """A box with finite edges; zero area and edges outside the image are allowed.
 
     Raises:
@@ -110,4 +118,9 @@ def checked_box(name: str, xmin: float, ymin: float, xmax: float, ymax: float, r
             "wrong_unit",
             f"box of {name!r} has edges {list(edges)}, which are shares, where pixels are declared",
         )
-    return Box(name, *(float(edge) for edge in edges))
+    return Box(name, float(xmin), float(ymin), float(xmax), float(ymax), ignored)
+
+
+def is_true(value: Any) -> bool:
+    """Whether a value of a flag means yes: true, yes or 1."""
+    return str(value).strip().lower() in ("true", "yes", "1", "1.0")

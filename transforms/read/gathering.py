@@ -12,7 +12,7 @@ import numpy as np
 from transforms.errors import RecordError
 from transforms.records import Box
 
-_BOX, _LABEL = 0, 1
+_BOX, _LABEL, _IGNORED = 0, 1, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +43,13 @@ class Gathering:
 
     def add_box(self, image: str, box: Box) -> None:
         """Notes a box of an image."""
-        self.add_edges(image, box.name, (box.xmin, box.ymin, box.xmax, box.ymax))
+        self.add_edges(image, box.name, (box.xmin, box.ymin, box.xmax, box.ymax), box.ignored)
 
-    def add_edges(self, image: str, name: str, edges: tuple[float, float, float, float]) -> None:
+    def add_edges(
+        self, image: str, name: str, edges: tuple[float, float, float, float], ignored: bool = False
+    ) -> None:
         """Notes a box of an image, whose xmin, ymin, xmax, ymax nobody has checked yet."""
-        self._add(image, name, _BOX, edges)
+        self._add(image, name, _IGNORED if ignored else _BOX, edges)
 
     def add_label(self, image: str, name: str) -> None:
         """Notes a class of an image that has no box."""
@@ -92,7 +94,7 @@ class Gathered:
         order: the annotations sorted by image, shape (annotations,).
         starts: where each image's part of `order` begins, shape (images + 1,).
         name_of: index into `names` of each annotation.
-        kind_of: whether each annotation is a box or a label without one.
+        kind_of: whether each annotation is a box, an ignored one, or a label without one.
         edges: xmin, ymin, xmax, ymax of each annotation.
     """
 
@@ -126,9 +128,10 @@ class Gathered:
             raise self.errors[index]
         boxes, labels = [], []
         for annotation in self.order[self.starts[index] : self.starts[index + 1]]:
-            name, edges = self.names[self.name_of[annotation]], self.edges[annotation].tolist()
-            if self.kind_of[annotation] == _LABEL:
+            name, kind = self.names[self.name_of[annotation]], self.kind_of[annotation]
+            if kind == _LABEL:
                 labels.append(name)
             else:
-                boxes.append(Box(name, *edges))
+                xmin, ymin, xmax, ymax = self.edges[annotation].tolist()
+                boxes.append(Box(name, xmin, ymin, xmax, ymax, bool(kind == _IGNORED)))
         return Annotations(boxes, labels)

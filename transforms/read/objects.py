@@ -11,7 +11,7 @@ import pydantic
 
 from transforms.errors import RecordError
 from transforms.read.boxes import make_box
-from transforms.read.common import as_text
+from transforms.read.common import as_text, is_true
 from transforms.read.gathering import Annotations
 from transforms.read.settings import BoxNumbers, Layout, Names, layout_field
 from transforms.settings import Settings
@@ -30,6 +30,9 @@ class Keys(Settings):
     box: Names = pydantic.Field(("bbox", "box", "bboxes"), description="an object's four numbers")
     name: Names = pydantic.Field(
         ("category", "categories", "label", "labels", "category_id", "class"), description="an object's class"
+    )
+    ignored: Names = pydantic.Field(
+        ("iscrowd", "is_crowd", "difficult"), description="1 or true for an object that is an ignore region"
     )
     label: Names = pydantic.Field(("label", "cls", "class"), description="the image's class, without a box")
 
@@ -54,13 +57,13 @@ def annotations_of(record: Mapping[str, Any], settings: NestedSettings) -> Annot
     labels = [] if label is None else [as_text(value) for value in _many(label)]
     objects = first_of(record, keys.objects)
     boxes = []
-    for numbers, name in _pairs(objects, keys):
+    for numbers, name, ignored in _triples(objects, keys):
         if name is None or name == "":
             raise RecordError("malformed_record", "an object has no class")
         if numbers is None:
             labels.append(as_text(name))
         else:
-            boxes.append(make_box(as_text(name), numbers, settings))
+            boxes.append(make_box(as_text(name), numbers, settings, is_true(ignored)))
     return Annotations(boxes, labels)
 
 
@@ -70,23 +73,28 @@ def first_of(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
     return next((value for value in found if value is not None and value != ""), None)
 
 
-def _pairs(objects: Any, keys: Keys) -> list[tuple[Any, Any]]:
-    """(numbers, class) of each object."""
+def _triples(objects: Any, keys: Keys) -> list[tuple[Any, Any, Any]]:
+    """(numbers, class, ignored) of each object."""
     if objects is None:
         return []
     if isinstance(objects, list) and all(isinstance(one, dict) for one in objects):
-        return [(first_of(one, keys.box), first_of(one, keys.name)) for one in objects]
+        return [
+            (first_of(one, keys.box), first_of(one, keys.name), first_of(one, keys.ignored))
+            for one in objects
+        ]
     if not isinstance(objects, dict):
         raise RecordError(
             "malformed_record", "the objects are neither a mapping of lists nor a list of mappings"
         )
-    columns = [first_of(objects, names) or [] for names in (keys.box, keys.name)]
-    if not all(isinstance(column, list) for column in columns):
+    numbers, names, ignored = (
+        first_of(objects, wanted) or [] for wanted in (keys.box, keys.name, keys.ignored)
+    )
+    if not all(isinstance(column, list) for column in (numbers, names, ignored)):
         raise RecordError("malformed_record", "the boxes and classes of the objects are not lists")
-    numbers, names = columns
-    if len(numbers) != len(names):
+    ignored = ignored or [False] * len(names)
+    if not len(numbers) == len(names) == len(ignored):
         raise RecordError("malformed_record", f"there are {len(numbers)} boxes and {len(names)} classes")
-    return list(zip(numbers, names, strict=True))
+    return list(zip(numbers, names, ignored, strict=True))
 
 
 def _many(value: Any) -> list[Any]:

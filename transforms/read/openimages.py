@@ -1,7 +1,8 @@
 """Open Images CSV: a row for each box, in shares of the image, beside a folder of images.
 
 Source: https://storage.googleapis.com/openimages/web/download_v7.html. Class names are the codes of the
-column `LabelName`, such as /m/01g317; `names` translates them. Slices are columns.
+column `LabelName`, such as /m/01g317; `names` translates them. `IsGroupOf` is an ignore
+region. Slices are columns.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from transforms.read.common import Bad, Source
 from transforms.read.settings import ImagesApart, extension_field
 from transforms.records import Example
 
-_COLUMNS = tables.Columns(image=("ImageID",), name=("LabelName",), box=("XMin", "YMin", "XMax", "YMax"))
+_COLUMNS = tables.Columns(
+    image=("ImageID",), name=("LabelName",), box=("XMin", "YMin", "XMax", "YMax"), ignored=("IsGroupOf",)
+)
 
 
 class OpenImagesSettings(ImagesApart):

@@ -31,7 +31,7 @@ def read(file: BinaryIO, source: Source, settings: ParquetBoxesSettings) -> Iter
         DataError: a column is missing, or the file is not Parquet.
     """
     columns = settings.columns
-    wanted = {*columns.image, *columns.name, *columns.box, *source.slices}
+    wanted = {*columns.image, *columns.name, *columns.box, *columns.ignored, *source.slices}
     try:
         table = pq.ParquetFile(file)
         header = [name for name in table.schema_arrow.names if name in wanted]

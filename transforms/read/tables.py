@@ -13,7 +13,7 @@ import pydantic
 from transforms.errors import DataError, RecordError
 from transforms.read.apart import example_of, full_name
 from transforms.read.boxes import make_box
-from transforms.read.common import Bad, Source, clean, part_of
+from transforms.read.common import Bad, Source, clean, is_true, part_of
 from transforms.read.gathering import Gathering
 from transforms.read.settings import BoxNumbers, FourNames, ImagesApart, Names
 from transforms.records import Example, Slice
@@ -29,6 +29,9 @@ class Columns(Settings):
     name: Names = pydantic.Field(("name", "class", "label"), description="the box's class name")
     box: FourNames = pydantic.Field(
         ("xmin", "ymin", "xmax", "ymax"), description="the box's four numbers, in the order of layout"
+    )
+    ignored: Names = pydantic.Field(
+        ("iscrowd", "is_crowd", "difficult"), description="1 or true for an ignore region; may be missing"
     )
 
 
@@ -58,6 +61,7 @@ def examples(
     image_at = _column(header, columns.image, "image", source.path)
     name_at = _column(header, columns.name, "name", source.path)
     box_at = [_column(header, (name,), "box", source.path) for name in columns.box]
+    ignored_at = next((header.index(name) for name in columns.ignored if name in header), None)
     slice_at = [(key, header.index(key)) for key in source.slices if key in header]
     gathering = Gathering()
     slices: dict[str, list[Slice]] = {}
@@ -74,7 +78,8 @@ def examples(
             values = [(key, cell_text(row[at])) for key, at in slice_at]
             slices[image] = [Slice(key, value) for key, value in values if value]
         try:
-            _add(gathering, image, cell_text(row[name_at]), [row[at] for at in box_at], settings)
+            ignored = ignored_at is not None and is_true(row[ignored_at])
+            _add(gathering, image, cell_text(row[name_at]), [row[at] for at in box_at], ignored, settings)
         except RecordError as error:
             gathering.fail(image, error)
     gathered = gathering.gathered()
@@ -94,12 +99,14 @@ def examples(
             yield Bad(position, image, error)
 
 
-def _add(gathering: Gathering, image: str, name: str, numbers: list[Any], how: BoxNumbers) -> None:
+def _add(
+    gathering: Gathering, image: str, name: str, numbers: list[Any], ignored: bool, how: BoxNumbers
+) -> None:
     empty = all(cell_text(number) == "" for number in numbers)
     if name and empty:
         gathering.add_label(image, name)
     elif name:
-        gathering.add_box(image, make_box(name, numbers, how))
+        gathering.add_box(image, make_box(name, numbers, how, ignored))
     elif not empty:
         raise RecordError("malformed_record", f"a box of {image!r} has no class")
 

@@ -19,7 +19,7 @@ import pydantic
 from transforms.errors import DataError, RecordError
 from transforms.read import tf_example
 from transforms.read.boxes import make_box
-from transforms.read.common import Bad, Source, content_id, image_path
+from transforms.read.common import Bad, Source, content_id, image_path, is_true
 from transforms.read.inflated import Inflated
 from transforms.read.settings import (
     BoxNumbers,
@@ -70,6 +70,17 @@ class Features(Settings):
     image_name: Names = pydantic.Field(
         ("image/class/text", "image/class/label", "label"),
         description="the image's class name, for boxes without names of their own and images without boxes",
+    )
+    ignored: Names = pydantic.Field(
+        (
+            "image/object/is_crowd",
+            "image/object/group_of",
+            "image/object/difficult",
+            "objects/is_crowd",
+            "objects/is_difficult",
+            "objects/is_group_of",
+        ),
+        description="1 for each box that is an ignore region; the first of these that is there, if any",
     )
 
 
@@ -240,7 +251,15 @@ def _boxes(
             "malformed_record",
             "xmin, ymin, xmax, ymax and class have {}, {}, {}, {} and {} values".format(*lengths),
         )
-    return [make_box(name, box, numbers) for name, *box in zip(names, *edges, strict=True)]
+    ignored = list(_first_of(features, keys.ignored)) or [0] * len(names)
+    if len(ignored) != len(names):
+        raise RecordError(
+            "malformed_record", f"{len(names)} boxes have {len(ignored)} flags that say which to ignore"
+        )
+    return [
+        make_box(name, box, numbers, is_true(flag))
+        for name, flag, *box in zip(names, ignored, *edges, strict=True)
+    ]
 
 
 def _first_of(features: Mapping[str, Sequence[Any]], keys: Sequence[str]) -> Sequence[Any]:

@@ -1,7 +1,8 @@
 """PASCAL VOC XML: one file for each image, beside a folder of images.
 
 Edges are pixels. Most tools that write this format today mean half-open edges from 0; `edges: one_based` is
-for the original data. Slices are elements right below the root, such as `folder`.
+for the original data. What is `difficult` is an ignore region. Slices are elements right below the root, such
+as `folder`.
 """
 
 import posixpath
@@ -15,7 +16,7 @@ import pydantic
 from transforms.errors import RecordError
 from transforms.read.apart import example_of
 from transforms.read.boxes import number, shifted
-from transforms.read.common import Bad, Source, checked_box
+from transforms.read.common import Bad, Source, checked_box, is_true
 from transforms.read.gathering import Annotations
 from transforms.read.settings import EDGES, EdgeRule, ImagesApart
 from transforms.records import Box, Example, Slice
@@ -85,4 +86,4 @@ def _box(element: Any, rule: EdgeRule) -> Box:
         raise RecordError(
             "malformed_record", f"<bndbox> of {name!r} has edges {edges}, not four numbers"
         ) from error
-    return checked_box(name, xmin, ymin, xmax, ymax)
+    return checked_box(name, xmin, ymin, xmax, ymax, ignored=is_true(element.findtext("difficult")))

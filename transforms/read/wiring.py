@@ -227,7 +227,8 @@ def _identity(example: Example) -> tuple[str, tuple[str, int]]:
 
 
 def _labelling(example: Example) -> Labelling:
-    names = list(dict.fromkeys([box.name for box in example.boxes] + list(example.labels)))
+    boxed = [box.name for box in example.boxes if not box.ignored]
+    names = list(dict.fromkeys(boxed + list(example.labels)))
     return Labelling(example.example_id, example.source, example.position, names, example.slices)
 
 
