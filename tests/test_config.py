@@ -20,7 +20,10 @@ GOOD: dict[str, Any] = {
 TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
 TOP = "name, data, models, explain, slices, cluster, judge, output"
-OF_COCO = "class_map, names, metadata, metadata_id, max_bad_fraction, images, extension, annotations, format"
+OF_COCO = (
+    "class_map, names, metadata, metadata_id, max_bad_fraction, images, extension, annotations, region, "
+    "format"
+)
 OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, box, name, image_name, ignored"
 OF_MODEL = (
     "name, path, labels, preprocess, output, score, inputs, target_layer, token_grid, custom_objects, "

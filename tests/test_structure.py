@@ -12,7 +12,7 @@ from transforms import labels, records
 ROOT = Path(__file__).parents[1]
 ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
-SHARED = ("records", "labels", "errors", "geometry", "regions", "settings", "progress")
+SHARED = ("records", "labels", "errors", "geometry", "outlines", "regions", "settings", "progress")
 # Where the elements that travel are registered with Beam's coders.
 ELEMENTS = (("transforms", "records"), ("transforms", "labels"))
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py"))

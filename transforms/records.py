@@ -25,6 +25,7 @@ class Box:
     Attributes:
         ignored: an ignore region, such as a crowd: heat there counts neither as inside nor as outside, and it
             names no class of the image.
+        outline: what is measured in place of the box, in its unit, as `transforms.outlines` packs it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Box:
     xmax: float
     ymax: float
     ignored: bool = False
+    outline: Optional[bytes] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from transforms.errors import RecordError
 from transforms.explain.dicom import check_size, decode_dicom, is_dicom
 from transforms.explain.settings import ExplainSettings, Interpolation
 from transforms.geometry import View, turn
+from transforms.outlines import moved
 from transforms.records import Box, Example
 
 _PILLOW_FILTERS = {
@@ -179,14 +180,18 @@ def with_boxes_of(decoded: Decoded, example: Example) -> Example:
     across, down = (height, width) if turned >= 5 else (width, height)
     if turned == 1 and (width, height) == decoded.image.size:
         return example
+    scale_x, scale_y = (width, height) if example.relative else (1, 1)
+
+    def turned_edges(xmin: Any, ymin: Any, xmax: Any, ymax: Any) -> Any:
+        edges = (xmin * scale_x, ymin * scale_y, xmax * scale_x, ymax * scale_y)
+        xmin, ymin, xmax, ymax = turn(edges, turned, width, height)
+        return xmin / across, ymin / down, xmax / across, ymax / down
+
     boxes = []
     for box in example.boxes:
-        edges = (box.xmin, box.ymin, box.xmax, box.ymax)
-        if example.relative:
-            edges = (box.xmin * width, box.ymin * height, box.xmax * width, box.ymax * height)
-        xmin, ymin, xmax, ymax = turn(edges, turned, width, height)
-        shown = Box(box.name, xmin / across, ymin / down, xmax / across, ymax / down, box.ignored)
-        boxes.append(shown)
+        xmin, ymin, xmax, ymax = turned_edges(box.xmin, box.ymin, box.xmax, box.ymax)
+        outline = moved(box.outline, lambda x, y: turned_edges(x, y, x, y)[:2])
+        boxes.append(Box(box.name, xmin, ymin, xmax, ymax, box.ignored, outline))
     return Example(**{**vars(example), "boxes": boxes, "relative": True})
 
 

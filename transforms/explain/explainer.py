@@ -20,6 +20,7 @@ from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
 from transforms.geometry import View, plan_view
+from transforms.outlines import moved
 from transforms.records import Box, DeadLetter, Example, Explanation
 
 # What decides which pixels a model sees; models that agree on it share one resampled image.
@@ -71,7 +72,10 @@ class Pictured:
         """A box of the example in view pixels."""
         across, down = (self.width, self.height) if self.example.relative else (1, 1)
         edges = (box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down)
-        return Box(box.name, *view.to_view(*edges), ignored=box.ignored)
+        outline = moved(
+            box.outline, lambda x, y: view.to_view(x * across, y * down, x * across, y * down)[:2]
+        )
+        return Box(box.name, *view.to_view(*edges), box.ignored, outline)
 
 
 def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:

@@ -15,14 +15,15 @@ from transforms.read.apart import example_of
 from transforms.read.common import Bad, Source, as_text, checked_box, clean, is_true, part_of
 from transforms.read.gathering import Annotations, Gathered, Gathering
 from transforms.read.json_lists import JsonLists
-from transforms.read.settings import ImagesApart
+from transforms.read.masks import coco_outline, outlined
+from transforms.read.settings import Outlined
 from transforms.records import Example, Slice
 
 _LISTS = ("images", "annotations", "categories")
 _WANTED = "it needs the lists 'images', 'annotations' and 'categories'"
 
 
-class CocoSettings(ImagesApart):
+class CocoSettings(Outlined):
     """`data` for COCO."""
 
     format: Literal["coco"] = pydantic.Field(description="the dataset format")
@@ -37,7 +38,7 @@ def read(file: BinaryIO, source: Source, settings: CocoSettings) -> Iterator[Exa
     Raises:
         DataError: the file is not COCO JSON.
     """
-    images, gathering, names = _gather(file, source)
+    images, gathering, names = _gather(file, source, settings)
     gathered = gathering.gathered()
     for position, image in enumerate(images):
         try:
@@ -62,7 +63,9 @@ class _Image:
     slices: tuple[Slice, ...]
 
 
-def _gather(file: BinaryIO, source: Source) -> tuple[list[_Image], Gathering, dict[str, str]]:
+def _gather(
+    file: BinaryIO, source: Source, settings: CocoSettings
+) -> tuple[list[_Image], Gathering, dict[str, str]]:
     """The images of a file, its annotations with categories for names, and the categories' names."""
     images, gathering, names = list[_Image](), Gathering(), dict[str, str]()
     try:
@@ -75,7 +78,7 @@ def _gather(file: BinaryIO, source: Source) -> tuple[list[_Image], Gathering, di
             if key == "images":
                 images.append(_image(entry, source))
             elif key == "annotations":
-                _annotate(gathering, entry)
+                _annotate(gathering, entry, settings.region == "mask")
             elif not _is_id(entry.get("id")) or "name" not in entry:
                 raise ValueError("every category needs 'id' and 'name'")
             else:
@@ -96,7 +99,7 @@ def _image(entry: dict[str, Any], source: Source) -> _Image:
     )
 
 
-def _annotate(gathering: Gathering, entry: dict[str, Any]) -> None:
+def _annotate(gathering: Gathering, entry: dict[str, Any], masks: bool) -> None:
     image, category = as_text(entry.get("image_id")), as_text(entry.get("category_id"))
     if "bbox" not in entry:
         gathering.add_label(image, category)
@@ -111,7 +114,12 @@ def _annotate(gathering: Gathering, entry: dict[str, Any]) -> None:
         gathering.fail(image, RecordError("malformed_record", message))
     else:
         edges = (x, y, x + width, y + height)
-        gathering.add_edges(image, category, edges, is_true(entry.get("iscrowd")))
+        try:
+            outline = coco_outline(entry.get("segmentation")) if masks else None
+        except RecordError as error:
+            gathering.fail(image, error)
+        else:
+            gathering.add_edges(image, category, edges, is_true(entry.get("iscrowd")), outline)
 
 
 def _example(
@@ -131,7 +139,10 @@ def _example(
         if category not in names:
             raise RecordError("malformed_record", f"category_id {category} is not in the list of categories")
     boxes = [
-        checked_box(names[box.name], box.xmin, box.ymin, box.xmax, box.ymax, ignored=box.ignored)
+        outlined(
+            checked_box(names[box.name], box.xmin, box.ymin, box.xmax, box.ymax, ignored=box.ignored),
+            box.outline,
+        )
         for box in found.boxes
     ]
     return example_of(

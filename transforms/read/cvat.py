@@ -1,7 +1,8 @@
 """CVAT XML ("CVAT for images 1.1"): one file for many images, beside a folder of images; read as a stream.
 
-Polygons, ellipses and masks count as the box around them; tags, points and lines are classes of the
-image without a box. Slices are attributes of `<image>`, such as `subset`.
+Shapes count as the box around them, or polygons and masks as themselves where `region` is `mask`;
+tags, points and lines are classes of the image without a box. Slices are attributes of `<image>`, such as
+`subset`.
 """
 
 import math
@@ -13,11 +14,13 @@ import defusedxml.ElementTree
 import pydantic
 
 from transforms.errors import DataError, RecordError
+from transforms.outlines import moved
 from transforms.read.apart import example_of
 from transforms.read.boxes import around, corners, number
 from transforms.read.common import Bad, Source, checked_box, part_of
 from transforms.read.gathering import Annotations
-from transforms.read.settings import ImagesApart
+from transforms.read.masks import outlined, polygons_outline, runs_outline
+from transforms.read.settings import Outlined
 from transforms.records import Box, Example, Slice
 
 _WITHOUT_AREA = ("tag", "points", "polyline", "cuboid", "skeleton")
@@ -30,7 +33,7 @@ _UNREADABLE = (
 )
 
 
-class CvatSettings(ImagesApart):
+class CvatSettings(Outlined):
     """`data` for CVAT."""
 
     format: Literal["cvat"] = pydantic.Field(description="the dataset format")
@@ -49,7 +52,7 @@ def read(file: BinaryIO, source: Source, settings: CvatSettings) -> Iterator[Exa
                 raise RecordError("malformed_record", f"<image> {position} has no name")
             yield example_of(
                 file_name,
-                _annotations(image),
+                _annotations(image, settings.region == "mask"),
                 [Slice(key, image.attrib[key]) for key in source.slices if image.attrib.get(key)],
                 position=position,
                 part=part_of(source, position),
@@ -78,7 +81,7 @@ def _images(file: BinaryIO, path: str) -> Iterator[Any]:
         raise DataError(f"{path!r} is not XML that can be read safely: {error}") from error
 
 
-def _annotations(image: Any) -> Annotations:
+def _annotations(image: Any, masks: bool) -> Annotations:
     boxes, labels = [], []
     for shape in image:
         name = shape.get("label", "").strip()
@@ -87,11 +90,12 @@ def _annotations(image: Any) -> Annotations:
         if shape.tag in _WITHOUT_AREA:
             labels.append(name)
         else:
-            boxes.append(_box(name, shape))
+            boxes.append(_box(name, shape, masks))
     return Annotations(boxes, labels)
 
 
-def _box(name: str, shape: Any) -> Box:
+def _box(name: str, shape: Any, masks: bool) -> Box:
+    outline = None
     if shape.tag == "box":
         edges = corners(name, [shape.get(key) for key in ("xtl", "ytl", "xbr", "ybr")])
         edges = _turned(edges, shape.get("rotation", "0"))
@@ -100,17 +104,30 @@ def _box(name: str, shape: Any) -> Box:
         edges = _turned((x - across, y - down, x + across, y + down), shape.get("rotation", "0"))
     elif shape.tag == "mask":
         edges = corners(name, [shape.get(key) for key in ("left", "top", "width", "height")], "xywh")
+        outline = _mask_outline(name, shape.get("rle", ""), edges) if masks else None
     elif shape.tag == "polygon":
         try:
             points = [point.split(",") for point in shape.get("points", "").split(";")]
-            edges = around([(number(x), number(y)) for x, y in points])
+            corners_of = [(number(x), number(y)) for x, y in points]
+            edges, outline = around(corners_of), polygons_outline([corners_of]) if masks else None
         except ValueError as error:
             raise RecordError(
                 "malformed_record", f"the points of {name!r} are not pairs of numbers"
             ) from error
     else:
         raise RecordError("malformed_record", f"<{shape.tag}> is no shape of CVAT")
-    return checked_box(name, *edges)
+    return outlined(checked_box(name, *edges), outline)
+
+
+def _mask_outline(name: str, rle: str, edges: tuple[float, float, float, float]) -> bytes | None:
+    """The outline of run lengths along the rows of a box."""
+    left, top, right, bottom = edges
+    try:
+        runs = [int(run) for run in rle.split(",")]
+        outline = runs_outline(runs, int(bottom - top), int(right - left), by_row=True)
+    except (ValueError, OverflowError) as error:
+        raise RecordError("malformed_record", f"the mask of {name!r} is not run lengths") from error
+    return moved(outline, lambda x, y: (x + left, y + top))
 
 
 def _turned(edges: tuple[float, float, float, float], degrees: str) -> tuple[float, float, float, float]:

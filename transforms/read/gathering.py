@@ -36,6 +36,7 @@ class Gathering:
         self._image_of, self._name_of = array("q"), array("q")
         self._kind_of = array("b")
         self._edges = array("d")  # four for each annotation
+        self._outlines: dict[int, bytes] = {}
 
     def add_image(self, image: str) -> int:
         """Notes an image, which may have no annotation at all; its index in the order of arrival."""
@@ -43,12 +44,20 @@ class Gathering:
 
     def add_box(self, image: str, box: Box) -> None:
         """Notes a box of an image."""
-        self.add_edges(image, box.name, (box.xmin, box.ymin, box.xmax, box.ymax), box.ignored)
+        edges = (box.xmin, box.ymin, box.xmax, box.ymax)
+        self.add_edges(image, box.name, edges, box.ignored, box.outline)
 
     def add_edges(
-        self, image: str, name: str, edges: tuple[float, float, float, float], ignored: bool = False
+        self,
+        image: str,
+        name: str,
+        edges: tuple[float, float, float, float],
+        ignored: bool = False,
+        outline: bytes | None = None,
     ) -> None:
         """Notes a box of an image, whose xmin, ymin, xmax, ymax nobody has checked yet."""
+        if outline is not None:
+            self._outlines[len(self._image_of)] = outline
         self._add(image, name, _IGNORED if ignored else _BOX, edges)
 
     def add_label(self, image: str, name: str) -> None:
@@ -80,6 +89,7 @@ class Gathering:
             np.frombuffer(self._name_of, np.int64),
             np.frombuffer(self._kind_of, np.int8),
             np.frombuffer(self._edges, np.float64).reshape(-1, 4),
+            self._outlines,
         )
 
 
@@ -96,6 +106,7 @@ class Gathered:
         name_of: index into `names` of each annotation.
         kind_of: whether each annotation is a box, an ignored one, or a label without one.
         edges: xmin, ymin, xmax, ymax of each annotation.
+        outlines: of the annotations that have one.
     """
 
     images: dict[str, int]
@@ -106,6 +117,7 @@ class Gathered:
     name_of: np.typing.NDArray[np.int64]
     kind_of: np.typing.NDArray[np.int8]
     edges: np.typing.NDArray[np.float64]
+    outlines: dict[int, bytes]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.images)
@@ -133,5 +145,6 @@ class Gathered:
                 labels.append(name)
             else:
                 xmin, ymin, xmax, ymax = self.edges[annotation].tolist()
-                boxes.append(Box(name, xmin, ymin, xmax, ymax, bool(kind == _IGNORED)))
+                outline = self.outlines.get(int(annotation))
+                boxes.append(Box(name, xmin, ymin, xmax, ymax, bool(kind == _IGNORED), outline))
         return Annotations(boxes, labels)

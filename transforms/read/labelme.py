@@ -1,7 +1,8 @@
 """LabelMe JSON: one file for each image, beside a folder of images.
 
-Every shape counts as the box around it. LabelMe names the image by its path from where the JSON file stood,
-so only the last part counts, below `images`. Slices are fields right below the root, and flags.
+Every shape counts as the box around it, or a polygon as itself where `region` is `mask`. LabelMe names the
+image by its path from where the JSON file stood, so only the last part counts, below `images`. Slices are
+fields right below the root, and flags.
 """
 
 import json
@@ -12,15 +13,17 @@ from typing import Any, BinaryIO, Literal
 import pydantic
 
 from transforms.errors import RecordError
+from transforms.outlines import pack
 from transforms.read.apart import example_of
 from transforms.read.boxes import around
 from transforms.read.common import Bad, Source, as_text, checked_box, clean, whole
 from transforms.read.gathering import Annotations
-from transforms.read.settings import ImagesApart
+from transforms.read.masks import outlined
+from transforms.read.settings import Outlined
 from transforms.records import Box, Example, Slice
 
 
-class LabelmeSettings(ImagesApart):
+class LabelmeSettings(Outlined):
     """`data` for LabelMe."""
 
     format: Literal["labelme"] = pydantic.Field(description="the dataset format")
@@ -35,7 +38,7 @@ def read(file: BinaryIO, source: Source, settings: LabelmeSettings) -> Iterator[
         fields = {**document, **(document["flags"] if isinstance(document.get("flags"), dict) else {})}
         yield example_of(
             file_name,
-            Annotations([_box(shape) for shape in document["shapes"]], []),
+            Annotations([_box(shape, settings.region == "mask") for shape in document["shapes"]], []),
             [Slice(key, as_text(fields[key])) for key in source.slices if fields.get(key) is not None],
             position=0,
             part=source.shard,
@@ -58,7 +61,7 @@ def _document(file: BinaryIO) -> dict[str, Any]:
     return document
 
 
-def _box(shape: Any) -> Box:
+def _box(shape: Any, masks: bool) -> Box:
     if not isinstance(shape, dict) or not isinstance(shape.get("label"), str) or not shape["label"].strip():
         raise RecordError("malformed_record", "a shape has no 'label'")
     name = clean(shape["label"].strip())
@@ -71,4 +74,6 @@ def _box(shape: Any) -> Box:
         edges = around(points)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RecordError("malformed_record", f"the points of {name!r} are not pairs of numbers") from error
-    return checked_box(name, *edges)
+    box = checked_box(name, *edges)
+    is_polygon = masks and shape.get("shape_type") == "polygon" and len(points) > 2
+    return outlined(box, pack([points])) if is_polygon else box

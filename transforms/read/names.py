@@ -63,7 +63,7 @@ def renamed(example: Example, names: dict[str, str], label_names: dict[str, str]
     if not names and not of_labels:
         return example
     boxes = [
-        Box(names.get(box.name, box.name), box.xmin, box.ymin, box.xmax, box.ymax, box.ignored)
+        Box(names.get(box.name, box.name), box.xmin, box.ymin, box.xmax, box.ymax, box.ignored, box.outline)
         for box in example.boxes
     ]
     labels = [of_labels.get(name, name) for name in example.labels]

@@ -84,6 +84,14 @@ class ImagesWithin(DataSettings):
     )
 
 
+class Outlined(ImagesApart):
+    """Keys of formats that may have outlines of objects, and not only boxes."""
+
+    region: Literal["box", "mask"] = pydantic.Field(
+        "box", description="what is measured: the boxes, or, where an object has one, its polygon or mask"
+    )
+
+
 Layout = Literal["xyxy", "yxyx", "xywh", "cxcywh"]
 Unit = Literal["pixels", "shares"]
 

@@ -16,11 +16,12 @@ from transforms.read.apart import example_of
 from transforms.read.boxes import around, corners, number
 from transforms.read.common import Bad, Source, checked_box, whole
 from transforms.read.gathering import Annotations
-from transforms.read.settings import ImagesApart, extension_field
+from transforms.read.masks import outlined, polygons_outline
+from transforms.read.settings import Outlined, extension_field
 from transforms.records import Box, Example
 
 
-class YoloSettings(ImagesApart):
+class YoloSettings(Outlined):
     """`data` for YOLO."""
 
     format: Literal["yolo"] = pydantic.Field(description="the dataset format")
@@ -35,7 +36,11 @@ def read(file: BinaryIO, source: Source, settings: YoloSettings) -> Iterator[Exa
             text = whole(file).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise RecordError("malformed_record", f"not UTF-8 text: {error}") from error
-        boxes = [_box(line.split(), at) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
+        boxes = [
+            _box(line.split(), at, settings.region == "mask")
+            for at, line in enumerate(text.splitlines(), 1)
+            if line.strip()
+        ]
         yield example_of(
             file_name,
             Annotations(boxes, []),
@@ -63,8 +68,8 @@ def image_name(path: str, globs: str | list[str]) -> str:
     return posixpath.basename(stem)
 
 
-def _box(words: list[str], line: int) -> Box:
-    name, numbers = words[0], words[1:]
+def _box(words: list[str], line: int, masks: bool) -> Box:
+    name, numbers, outline = words[0], words[1:], None
     if not name.isdigit():
         raise RecordError("malformed_record", f"line {line} begins with {name!r}, not with a class number")
     if len(numbers) == 4:
@@ -74,9 +79,10 @@ def _box(words: list[str], line: int) -> Box:
             values = [number(value) for value in numbers]
         except ValueError as error:
             raise RecordError("malformed_record", f"line {line} is not numbers: {error}") from error
-        edges = around(list(zip(values[::2], values[1::2], strict=True)))
+        points = list(zip(values[::2], values[1::2], strict=True))
+        edges, outline = around(points), polygons_outline([points]) if masks else None
     else:
         raise RecordError(
             "malformed_record", f"line {line} has {len(numbers)} numbers after the class; a box has 4"
         )
-    return checked_box(name, *edges, relative=True)
+    return outlined(checked_box(name, *edges, relative=True), outline)
