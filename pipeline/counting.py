@@ -50,7 +50,8 @@ def _of_example(
     example: Example, specs: Sequence[ModelSpec], allowed: Sequence[str], decoding: Decoding
 ) -> Iterator[_Key]:
     yield ("records",)
-    for defect in defects_of(example, boxed_size(example.image, decoding)).elements():
+    size = None if example.relative else boxed_size(example.image, decoding)
+    for defect in defects_of(example, size).elements():
         yield ("defect", defect)
     for entry in example.slices:
         yield ("slice", entry.key)
