@@ -40,6 +40,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<3"],
         "gcp": ["apache-beam[gcp]>=2.77,<3"],
         "aws": ["apache-beam[aws]>=2.77,<3"],
+        "dicom": ["pydicom>=3,<4"],  # reads DICOM images; those with compressed pixels need pylibjpeg besides
         "bench": ["matplotlib>=3.10,<4"],  # the picture of the validation page
         "dev": [
             "axe-playwright-python",  # the report is checked for accessibility
@@ -49,6 +50,7 @@ setup(
             "mypy",
             "pandas",
             "playwright",  # the report is opened in a browser, where there is one
+            "pydicom",
             "pytest",
             "pytest-timeout",
             "ruff",

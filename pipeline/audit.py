@@ -7,6 +7,7 @@ import apache_beam as beam
 from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
+from transforms.explain.decode import Decoding
 from transforms.explain.wiring import (
     ExplainExamples,
     FindNeeds,
@@ -93,7 +94,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "unread": read["dead_letters"],
         "dead_letters": dead_letters,
         "scores": scores,
-    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes)
+    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes, Decoding.of(config.explain))
 
     # Parts are staged as they come; the manifest is written last.
     return {

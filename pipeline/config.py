@@ -136,6 +136,7 @@ _UNIONS = {
     "class_map": "a file, or a mapping of names to class indexes,",
     "annotations": "a glob or a list of globs",
     "path": "a glob or a list of globs",
+    "names": "a file, or a list or mapping of names,",
 }
 
 
@@ -164,7 +165,11 @@ def _with_paths(config: Config, absolute: Callable[[str], str]) -> Config:
                 changed[name] = [absolute(entry) for entry in value]
         return changed
 
-    data = config.data.model_copy(update=update(config.data, ("path", "images", "annotations", "class_map")))
+    paths = ("path", "images", "annotations", "class_map", "metadata") + (
+        ("names",) if isinstance(config.data.names, str) else ()  # a list of names is no list of paths
+    )
+
+    data = config.data.model_copy(update=update(config.data, paths))
     models = tuple(model.model_copy(update=update(model, ("path", "labels"))) for model in config.models)
     judge = config.judge.model_copy(update=update(config.judge, ("waivers",)))
     changed = {"data": data, "models": models, "judge": judge, **update(config, ("output",))}

@@ -21,14 +21,20 @@ TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
 OF_REPORT = "exemplars, images, colormap"
 TOP = "name, data, models, explain, slices, cluster, judge, report, output"
-OF_COCO = "class_map, max_bad_fraction, images, annotations, format"
-OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, name, image_name"
+OF_COCO = (
+    "class_map, names, metadata, metadata_id, max_bad_fraction, images, extension, annotations, region, "
+    "format"
+)
+OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, box, name, image_name, ignored"
 OF_MODEL = (
     "name, path, labels, preprocess, output, score, inputs, target_layer, token_grid, custom_objects, "
     "safe_mode"
 )
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
-OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
+OF_EXPLAIN = (
+    "methods, targets, classes, polarity, channel_budget, batch_size, precision, decode, orientation, "
+    "boxes_orientation, max_pixels"
+)
 OF_JUDGE = (
     "fdr, suspect_margin, reference_model, min_images, confirm, epsilon, images_per_class, confirm_budget, "
     "allowed_regions, allowed_classes, required, waivers"
@@ -159,7 +165,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("name", f"; keys of the config: {TOP}"),
         ("data.images", f"; keys of data: {OF_COCO}"),
         ("models[0].path", f"; keys of models[0]: {OF_MODEL}"),
-        ("data.format", "; formats: coco, tfrecord, voc"),
+        ("data.format", "; formats: " + ", ".join(FORMATS)),
     ],
 )
 def test_a_missing_key(place: str, problem: str) -> None:
@@ -177,8 +183,12 @@ TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
         ("name", "", " is '': string should have at least 1 character"),
         ("data.images", 3, " is 3: input should be a valid string"),
         ("data.max_bad_fraction", 1.5, " is 1.5: input should be less than or equal to 1"),
-        ("data.format", "cocco", " 'cocco' is unknown (did you mean 'coco'?); formats: coco, tfrecord, voc"),
-        ("data.format", "zip", " 'zip' is unknown; formats: coco, tfrecord, voc"),
+        (
+            "data.format",
+            "cocco",
+            " 'cocco' is unknown (did you mean 'coco'?); formats: " + ", ".join(FORMATS),
+        ),
+        ("data.format", "zip", " 'zip' is unknown; formats: " + ", ".join(FORMATS)),
         ("data.class_map", 3, f" is 3: {NO_CLASS_MAP}"),
         ("data.class_map", ["cat"], f" is ['cat']: {NO_CLASS_MAP}"),
         ("models", [], " is []: list should have at least 1 item"),
@@ -283,7 +293,10 @@ def test_a_class_map_may_stand_in_the_config() -> None:
 def test_every_key_is_listed_once() -> None:
     keys = [path for path, _ in every_key()]
     of_features = [f"data.features.{key}" for key in OF_FEATURES.split(", ")]
-    of_data = [*OF_COCO.split(", "), "path", "features"]
+    others = "path, layout, unit, edges, in_folders, columns, keys"
+    of_data = [*OF_COCO.split(", "), "features", *others.split(", ")]
+    of_data += [f"columns.{key}" for key in ("image", "name", "box", "ignored")]
+    of_data += [f"keys.{key}" for key in ("image", "id", "objects", "box", "name", "ignored", "label")]
     of_model = [*OF_MODEL.split(", "), *(f"preprocess.{key}" for key in OF_PREPROCESS.split(", "))]
     expected = [
         *TOP.split(", "),

@@ -149,7 +149,7 @@ def test_text_that_no_row_can_hold_is_told_all_the_same(tmp_path: Path) -> None:
     lost = '{"id": "\\ud800", "image_id": "\\ud800", "category_id": 1, "bbox": [0, 0, 1, 1]}'
     (tmp_path / "set.json").write_text(f'{{"images": [], "annotations": [{lost}], "categories": []}}')
     settings = coco_settings(tmp_path, str(tmp_path / "set.json"))
-    message = "record 0: annotation ? is of image ?, which the file does not list"
+    message = "record 0: 1 annotation is of image ?, which the file does not list"
 
     letter = DeadLetter("read", str(tmp_path / "set.json"), None, "missing_image", message, 0)
     assert_read(list_shards(settings).shards, settings, examples=[], dead_letters=[letter])
@@ -264,7 +264,7 @@ def test_a_file_of_another_format_is_found_before_the_run(tmp_path: Path) -> Non
     for name, data in {"a.json": b"<annotation/>", "a.xml": b"{}", "a.rec": b"{}", "b.json": b"{}"}.items():
         (tmp_path / name).write_bytes(data)
     expected = {
-        "a.json": "is not COCO JSON: Expecting value: line 1 column 1 (char 0)",
+        "a.json": "is not COCO JSON: Expecting an object at character 0",
         "b.json": "is not COCO JSON: it needs the lists 'images', 'annotations' and 'categories'",
         "a.rec": "is not a TFRecord file: it does not begin with a record header",
         "a.xml": "is not of format 'voc': not XML that can be read safely: "

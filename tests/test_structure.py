@@ -12,7 +12,9 @@ from transforms import exemplars, labels, records
 ROOT = Path(__file__).parents[1]
 ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
-SHARED = ("records", "labels", "exemplars", "errors", "geometry", "regions", "settings", "progress")
+SHARED = (
+    *("records", "labels", "exemplars", "errors", "geometry", "outlines", "regions", "settings", "progress"),
+)
 # Where the elements that travel are registered with Beam's coders.
 ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars"))
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py"))

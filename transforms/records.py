@@ -23,6 +23,11 @@ class Box:
     """One annotated box: half-open pixel edges, `xmin <= x < xmax`, or shares of the image.
 
     Whether the numbers are pixels or shares in [0, 1] is said by the record that holds the box.
+
+    Attributes:
+        ignored: an ignore region, such as a crowd: heat there counts neither as inside nor as outside, and it
+            names no class of the image.
+        outline: what is measured in place of the box, in its unit, as `transforms.outlines` packs it.
     """
 
     name: str
@@ -30,6 +35,8 @@ class Box:
     ymin: float
     xmax: float
     ymax: float
+    ignored: bool = False
+    outline: Optional[bytes] = None
 
 
 @dataclasses.dataclass(frozen=True)

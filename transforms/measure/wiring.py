@@ -12,7 +12,7 @@ import numpy as np
 
 from transforms.geometry import Floats
 from transforms.labels import Labelling
-from transforms.measure.ground import Allowed, layout_of, rectangles
+from transforms.measure.ground import Allowed, boxes_in_sight, layout_of, rectangles
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
 from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score, Swap
@@ -120,9 +120,10 @@ def located(score: Score, allowed: Allowed = _NOTHING_ALLOWED) -> Score:
     layout = layout_of(scene, allowed)
     heatmap = np.array(score.heatmap).reshape(score.map_height, score.map_width)
     found = outside_heat(heatmap, layout)
+    shown = [box for box in scene.other_boxes if not box.ignored]
     others = {
-        name: rectangles(box for box in scene.other_boxes if box.name == name)
-        for name in sorted({box.name for box in scene.other_boxes})
+        name: rectangles((box for box in shown if box.name == name), scene.view_width, scene.view_height)
+        for name in sorted({box.name for box in shown})
     }
     outside = Outside(
         **{name: _bytes(values) for name, values in vars(found).items()},
@@ -159,7 +160,7 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
             target_probability=explanation.target_probability,
             correct=explanation.correct,
             status=status,
-            box_count=len(layout.target_boxes),
+            box_count=boxes_in_sight(scene),
             box_area=layout.box_area,
             **measures,
             swap_gap=None,
