@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import pydantic
 import yaml
 
+from transforms.columns import COMPUTED_KEYS, MODE_KEY, PHOTOGRAPHIC, ComputedColumn
 from transforms.errors import ConfigError, did_you_mean
 from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.judge.settings import JudgeSettings
@@ -43,6 +44,11 @@ class Config(Settings):
     slices: Annotated[tuple[str, ...], pydantic.Strict(False)] = pydantic.Field(
         (), description="metadata columns to judge by: TFRecord features, COCO image fields, VOC elements"
     )
+    computed_slices: Annotated[tuple[ComputedColumn, ...], pydantic.Strict(False)] = pydantic.Field(
+        PHOTOGRAPHIC,
+        description="slice columns that are computed from the picture, to find artefacts that no metadata "
+        "name; also box_size and objects",
+    )
     cluster: str | None = pydantic.Field(
         None,
         min_length=1,
@@ -63,8 +69,15 @@ class Config(Settings):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"models has two models named {twice[0]!r}; names tell their rows apart")
-        if len(set(self.slices)) != len(self.slices):
-            raise ValueError(f"slices names one of its keys twice: {', '.join(self.slices)}")
+        for key, columns in (("slices", self.slices), ("computed_slices", self.computed_slices)):
+            if len(set(columns)) != len(columns):
+                raise ValueError(f"{key} names one of its keys twice: {', '.join(columns)}")
+        for column in self.slices:
+            if column in (*COMPUTED_KEYS, MODE_KEY):
+                raise ValueError(
+                    f"slices names {column!r}, which the audit itself uses ({', '.join(COMPUTED_KEYS)}, "
+                    f"{MODE_KEY}); rename the metadata column"
+                )
         reference = self.judge.reference_model
         if reference is not None and reference not in names:
             hint = did_you_mean(reference, names)

@@ -112,16 +112,17 @@ def print_summary(
     suspects.sort(key=lambda row: (FLAGS.index(row["verdict"]), -(row["log10_e_suspect"] or 0.0)))
     shown = [row for row in findings if row["group_kind"] == "model"] + suspects[:_MOST_SUSPECTS]
     for row in sorted(shown, key=lambda row: row["model"]):
-        summary = summary_of[row["model"], method, row["group_kind"], row["group_name"]]
+        # A mode is no group of its own, and has no summary.
+        summary = summary_of.get((row["model"], method, row["group_kind"], row["group_name"]), {})
         table.add_row(
             rich.markup.escape(row["model"]),
             "the model" if row["group_kind"] == "model" else rich.markup.escape(row["group_name"]),
             f"[{_STYLES.get(row['verdict'], 'bold red')}]{row['verdict']}[/]",
             str(row["n"]),
-            _number(summary["accuracy"]),
-            _number(summary["energy_in_box"]),
-            _number(summary["box_area"]),
-            _number(summary["density_share"]),
+            _number(summary.get("accuracy")),
+            _number(summary.get("energy_in_box")),
+            _number(summary.get("box_area")),
+            _number(row["density_share"]),
             _number(row["swap_gap"]),
         )
     console.print(table)
@@ -200,7 +201,7 @@ def _of_data(manifest: Mapping[str, Any]) -> list[str]:
     for row in manifest["data"]["associations"]:
         if row["associated"]:
             lines.append(f"data: {row['message']}")
-        elif row["associated"] is None and manifest["slices"][row["slice_key"]]:
+        elif row["associated"] is None and manifest["slices"].get(row["slice_key"]):
             lines.append(f"slice {row['slice_key']}: {row['message']}")
     return lines
 

@@ -15,6 +15,7 @@ import yaml
 from pipeline import cli
 from pipeline.cli import main
 from pipeline.config import Config
+from transforms.columns import PHOTOGRAPHIC, computed_key
 from transforms.write.schemas import TABLES
 
 from .builders import encode, make_image, write_coco
@@ -297,7 +298,8 @@ def test_what_is_said_of_the_data_and_of_what_is_allowed(
     assert 0 == main(["run", "c.yaml", "--run-id", "r1"])
     lines = capsys.readouterr().out.splitlines()
     found = manifest_of(folder, "r1")
-    tag, _, cammera = found["data"]["associations"]
+    tag, _, cammera, *computed = found["data"]["associations"]
+    assert [computed_key(column) for column in PHOTOGRAPHIC] == [row["slice_key"] for row in computed]
     assert ("tag", True, 1.0) == (tag["slice_key"], tag["associated"], tag["nmi"])
     assert f"data: {tag['message']}" in lines
     assert "slice site: not tested: the one value north in every record" in lines

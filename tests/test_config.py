@@ -20,7 +20,7 @@ GOOD: dict[str, Any] = {
 TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
 OF_REPORT = "exemplars, images, colormap"
-TOP = "name, data, models, explain, slices, cluster, judge, report, output"
+TOP = "name, data, models, explain, slices, computed_slices, cluster, judge, report, output"
 OF_COCO = (
     "class_map, names, metadata, metadata_id, max_bad_fraction, images, extension, annotations, region, "
     "format"
@@ -176,6 +176,13 @@ NO_CLASS_MAP = "a file, or a mapping of names to class indexes, is needed"
 TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
 
 
+OURS = (
+    "which the audit itself uses (image.brightness, image.border, image.colour_cast, image.blur, "
+    "image.corner_edges, image.aspect_ratio, image.file_format, image.box_size, image.objects, mode); "
+    "rename the metadata column"
+)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "problem"),
     [
@@ -193,6 +200,15 @@ TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
         ("data.class_map", ["cat"], f" is ['cat']: {NO_CLASS_MAP}"),
         ("models", [], " is []: list should have at least 1 item"),
         ("slices", ["a", "a"], " names one of its keys twice: a, a"),
+        ("computed_slices", ["blur", "blur"], " names one of its keys twice: blur, blur"),
+        (
+            "computed_slices",
+            ["brightnes"],
+            "[0] is 'brightnes': input should be 'brightness', 'border', 'colour_cast', 'blur', "
+            "'corner_edges', 'aspect_ratio', 'file_format', 'box_size' or 'objects'",
+        ),
+        ("slices", ["camera", "image.blur"], f" names 'image.blur', {OURS}"),
+        ("slices", ["mode"], f" names 'mode', {OURS}"),
         ("models", TWINS, " has two models named 'm'; names tell their rows apart"),
         ("models[0].name", "a b", " is 'a b': string should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'"),
         (

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
 SHARED = (
-    *("records", "labels", "exemplars", "errors", "geometry", "outlines", "regions", "settings", "progress"),
+    *("records", "labels", "exemplars", "columns", "errors", "geometry", "outlines", "regions", "settings"),
+    "progress",
 )
 # Where the elements that travel are registered with Beam's coders.
 ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars"))

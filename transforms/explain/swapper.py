@@ -45,7 +45,7 @@ class Swapper:
     def _swap_by(self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]) -> Iterator[Swap]:
         images: list[Pixels] = []
         whole: list[tuple[Pixels, Mask]] = []
-        asked: list[tuple[Example, str, str, str, str]] = []
+        asked: list[tuple[Pictured, str, str, str, str]] = []
         for picture in pictured:
             example = picture.example
             for name in names_with_boxes(example):
@@ -63,14 +63,15 @@ class Swapper:
                 own = [pixels, on_background(pixels, mask, same[1]), on_background(pixels, mask, other[1])]
                 images += own
                 whole.append((pixels, mask))
-                asked.append((example, name, other_name, same[0], other[0]))
+                asked.append((picture, name, other_name, same[0], other[0]))
         if not asked:
             return
         removed = without(*(np.stack(arrays) for arrays in zip(*whole, strict=True)))
         shown = np.concatenate([np.stack(images), removed])
         found = engine(shown, np.full((len(shown), 1), NO_TARGET, np.int32))
         probabilities = engine.probabilities(found.logits)
-        for index, (example, name, donor_class, same_id, other_id) in enumerate(asked):
+        for index, (picture, name, donor_class, same_id, other_id) in enumerate(asked):
+            example = picture.example
             rows = [3 * index, 3 * index + 1, 3 * index + 2, len(images) + index]
             if set(rows) & set(found.out_of_memory):
                 continue
@@ -90,7 +91,7 @@ class Swapper:
                 own=own_p,
                 other=other_p,
                 residual=removed_p,
-                slices=example.slices,
+                slices=[*example.slices, *picture.slices],
                 cluster=example.cluster,
                 same_id=same_id,
                 other_id=other_id,

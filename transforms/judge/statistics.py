@@ -62,6 +62,19 @@ class Tally:
         """The tally of no scores."""
         return cls(np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64), Heat.zero())
 
+    @classmethod
+    def of(cls, score: Score) -> Self:
+        """The tally of one score."""
+        tally = cls.zero()
+        tally.add(score)
+        return tally
+
+    def merge(self, other: "Tally") -> None:
+        """Adds another tally, in place."""
+        self.numbers += other.numbers
+        self.histogram += other.histogram
+        self.heat.numbers += other.heat.numbers
+
     def add(self, score: Score) -> None:
         """Counts one score, in place; it is a unit unless it belongs to a cluster."""
         numbers = self.numbers
