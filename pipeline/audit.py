@@ -8,15 +8,22 @@ from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.columns import computed_key
-from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
+from transforms.explain.decode import Decoding
+from transforms.explain.wiring import (
+    ExplainExamples,
+    FindNeeds,
+    IllustrateExemplars,
+    SampleExamples,
+    SwapBackgrounds,
+)
 from transforms.judge.data.wiring import AssociateSlices
 from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
-from transforms.records import DeadLetter, Swap
-from transforms.write.wiring import WriteReport
+from transforms.records import DeadLetter, Example, Swap
+from transforms.write.wiring import AddExemplars, ChooseExemplars, WriteReport
 
 
 def audit(root: Any, config: Config, plan: Plan) -> Any:
@@ -64,6 +71,12 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
 
+    # What the report shows: images chosen by their scores, and read again as small pictures.
+    findings = judged["findings"]
+    if config.report.exemplars:
+        shown = {"findings": findings, "scores": scores, **({"swaps": swaps} if swaps is not None else {})}
+        findings = _with_exemplars(root, config, plan, shown, duplicates["keys"])
+
     # The data are judged themselves, whatever the models: by metadata, then by what the pictures look like.
     computed = [computed_key(column) for column in config.computed_slices]
     labellings = read["examples"] | "Label" >> LabelExamples()
@@ -91,13 +104,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "unread": read["dead_letters"],
         "dead_letters": dead_letters,
         "scores": scores,
-    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes)
+    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes, Decoding.of(config.explain))
 
     # Parts are staged as they come; the manifest is written last.
     return {
         "scores": scores,
         "summaries": judged["summaries"],
-        "findings": judged["findings"],
+        "findings": findings,
         "dead_letters": dead_letters,
         "counts": counts,
         "associations": associations,
@@ -119,3 +132,20 @@ def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any
         | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
         | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
     )
+
+
+def _with_exemplars(root: Any, config: Config, plan: Plan, tables: Any, duplicates: Any) -> Any:
+    """The findings with the images that they show: chosen by scores, read again, kept as small pictures."""
+    showings = tables | "ChooseExemplars" >> ChooseExemplars(config.report.exemplars, plan.judged)
+    parts = {"findings": tables["findings"], "showings": showings}
+    if config.report.images:
+        needs = showings | "FindNeeds" >> FindNeeds()
+        again = root | "ReadExemplars" >> ReadExamples(
+            plan.listing.shards, config.data, [], None, plan.limit, wanted=needs
+        )
+        parts["pictures"] = (
+            again["examples"]
+            | "DropDuplicateExemplars" >> DropDuplicates(duplicates, Example)
+            | "Illustrate" >> IllustrateExemplars(plan.specs, plan.input_sizes, needs)
+        )
+    return parts | "AddExemplars" >> AddExemplars()

@@ -22,6 +22,7 @@ from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.judge.settings import JudgeSettings
 from transforms.read.formats import FORMATS
 from transforms.settings import Settings
+from transforms.write.settings import ReportSettings
 
 # One settings model for each dataset format, told apart by the key `format`.
 _DATA: Any = reduce(or_, (entry.settings for entry in FORMATS.values()))
@@ -56,6 +57,9 @@ class Config(Settings):
     )
     judge: JudgeSettings = pydantic.Field(
         default_factory=JudgeSettings, description="when a class or slice is flagged"
+    )
+    report: ReportSettings = pydantic.Field(
+        default_factory=ReportSettings, description="what the report shows"
     )
     output: str = pydantic.Field(description="directory for tables and run records, local or gs://, s3://")
 
@@ -145,6 +149,7 @@ _UNIONS = {
     "class_map": "a file, or a mapping of names to class indexes,",
     "annotations": "a glob or a list of globs",
     "path": "a glob or a list of globs",
+    "names": "a file, or a list or mapping of names,",
 }
 
 
@@ -173,9 +178,15 @@ def _with_paths(config: Config, absolute: Callable[[str], str]) -> Config:
                 changed[name] = [absolute(entry) for entry in value]
         return changed
 
-    data = config.data.model_copy(update=update(config.data, ("path", "images", "annotations", "class_map")))
+    paths = ("path", "images", "annotations", "class_map", "metadata") + (
+        ("names",) if isinstance(config.data.names, str) else ()  # a list of names is no list of paths
+    )
+
+    data = config.data.model_copy(update=update(config.data, paths))
     models = tuple(model.model_copy(update=update(model, ("path", "labels"))) for model in config.models)
-    return config.model_copy(update={"data": data, "models": models, **update(config, ("output",))})
+    judge = config.judge.model_copy(update=update(config.judge, ("waivers",)))
+    changed = {"data": data, "models": models, "judge": judge, **update(config, ("output",))}
+    return config.model_copy(update=changed)
 
 
 def _models_in(annotation: Any) -> list[type[Settings]]:

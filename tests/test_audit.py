@@ -46,6 +46,7 @@ from .audit_sets import (
     write_config,
     write_set,
 )
+from .direct import direct_exemplars
 from .strategies import tallies_of
 
 ROOT = Path(__file__).parents[1]
@@ -124,7 +125,9 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
                 swap_gap=swap.gap,
                 residual=swap.residual,
                 other_background_probability=swap.other,
+                donor_class=swap.donor_class,
             )
+    findings = direct_exemplars(config, plan, findings, scores, swaps, examples)
     summaries = []
     for group, tally in tallies.items():
         is_judged = group.kind == "class" and group.method == "hirescam"
@@ -158,6 +161,8 @@ def as_row(record: Any) -> dict[str, Any]:
         row["heatmap"] = np.float32(row["heatmap"]).tolist()
     if "slices" in row:
         row["slices"] = [vars(entry) for entry in row["slices"]]
+    if row.get("exemplar_details") is not None:
+        row["exemplar_details"] = [as_row(exemplar) for exemplar in row["exemplar_details"]]
     return row
 
 
@@ -254,7 +259,7 @@ def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_t
     assert [str(tmp_path / "set-9.json")] == [
         row["source"] for row in letters if row["error"] == "duplicate_id"
     ]
-    by_swaps = ["swap_gap", "residual", "other_background_probability"]
+    by_swaps = ["swap_gap", "residual", "other_background_probability", "donor_class"]
     healthy = [
         row
         for row in rows_of(in_two_shards[1], "scores", without=["source", *by_swaps])

@@ -90,9 +90,8 @@ def test_help_names_the_commands() -> None:
     done = in_process(["--help"], "")
 
     assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
-    assert ["run", "gate", "inspect", "overlay", "schema", "demo"] == re.findall(
-        r"^    (\w+) ", done.stdout, re.MULTILINE
-    )
+    commands = ["run", "gate", "compare", "history", "card", "report", "inspect", "overlay", "schema", "demo"]
+    assert commands == re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
 
 
 def test_a_process_of_its_own_prints_nothing_but_the_answer(tiny_model: Path) -> None:
@@ -192,7 +191,9 @@ def test_a_run_ends_with_one_clear_line(folder: Path, capsys: pytest.CaptureFixt
         f"{found['images_per_second']:,.1f}/s; run r1 in elsewhere"
     ) == out.splitlines()[-1]
     assert (True, 4, 8) == (found["complete"], found["records"], found["rows"]["scores"])
-    run = {f"elsewhere/runs/r1/{name}" for name in ("started.json", "config.yaml", "manifest.json")}
+    assert "Report: elsewhere/runs/r1/report.html" == out.splitlines()[-2]
+    names = ("started.json", "config.yaml", "report.html", "manifest.json")
+    run = {f"elsewhere/runs/r1/{name}" for name in names}
     assert run == {name for name in files_of(folder) if name.startswith("elsewhere/runs/")}
     assert set(TABLES) | {"runs"} == {path.name for path in (folder / "elsewhere").iterdir()}
 

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from transforms.errors import RecordError
 from transforms.explain.appearance import describe
-from transforms.explain.decode import decode, show
+from transforms.explain.decode import DECODING_KEYS, Decoding, decode_as, show, with_boxes_of
 from transforms.explain.engine import Engine, Explanations
 from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
 from transforms.geometry import View, plan_view
 from transforms.labels import Labelling
+from transforms.outlines import moved
 from transforms.records import Box, DeadLetter, Example, Explanation, Slice
 
 # What decides which pixels a model sees; models that agree on it share one resampled image.
@@ -74,7 +75,10 @@ class Pictured:
         """A box of the example in view pixels."""
         across, down = (self.width, self.height) if self.example.relative else (1, 1)
         edges = (box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down)
-        return Box(box.name, *view.to_view(*edges))
+        outline = moved(
+            box.outline, lambda x, y: view.to_view(x * across, y * down, x * across, y * down)[:2]
+        )
+        return Box(box.name, *view.to_view(*edges), box.ignored, outline)
 
 
 def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
@@ -85,7 +89,7 @@ def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
     """
     # As text, which can be a key of the cache; of what no engine depends on, engines are shared.
     model = spec.settings.model_dump_json(exclude={"name", "labels"})
-    how = explain.model_dump_json(exclude={"targets", "classes"})
+    how = explain.model_dump_json(exclude={"targets", "classes", *DECODING_KEYS})
     return _shared_engine(spec.sha256, model, how, tuple(spec.class_map.groups))
 
 
@@ -130,6 +134,8 @@ class Explainer:
         self._rules = explain.targets
         self._computed = tuple(computed)
         self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self.models))
+        most = (max(sides) for sides in zip(*(size for size, _ in self._views), strict=True))
+        self._decoding = Decoding.of(explain, tuple(most))
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
 
     def explain(self, examples: Sequence[Example]) -> Iterator[Explanation | Labelling | DeadLetter]:
@@ -160,9 +166,10 @@ class Explainer:
 
     def _decode(self, example: Example) -> Pictured | DeadLetter:
         try:
-            image = decode(example.image)
+            decoded = decode_as(example.image, self._decoding)
         except RecordError as error:
             return _dead(example, error.reason, error.message)
+        image, example = decoded.image, with_boxes_of(decoded, example)
         views = {}
         for key in self._views:
             (height, width), how = key
@@ -211,7 +218,8 @@ def _labelling(picture: Pictured) -> Labelling:
 
 def names_of(example: Example) -> list[str]:
     """The annotated class names of an example, each once, in the order of annotation."""
-    return list(dict.fromkeys([box.name for box in example.boxes] + list(example.labels)))
+    boxed = [box.name for box in example.boxes if not box.ignored]
+    return list(dict.fromkeys(boxed + list(example.labels)))
 
 
 def _view_key(spec: ModelSpec, engine: Engine) -> _ViewKey:
@@ -286,7 +294,7 @@ class _Description:
         return self.spec.class_name(target_class)
 
     def _boxes(self, target: Target, target_class: int | None) -> tuple[list[Box], list[Box]]:
-        """Boxes of the target class and of all others, in view pixels."""
+        """Boxes of the target class, and all others with the ignored ones of any class, in view pixels."""
         mine: list[Box] = []
         others: list[Box] = []
         for box in self.picture.example.boxes:
@@ -294,5 +302,5 @@ class _Description:
             same = box.name == target.name or (
                 target_class is not None and self.spec.class_map.means(box.name, target_class)
             )
-            (mine if same else others).append(shown)
+            (mine if same and not box.ignored else others).append(shown)
         return mine, others

@@ -1,13 +1,15 @@
 """ExplainExamples: the one heavy stage, in which images are decoded, batched and explained."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
+from transforms.exemplars import Showing
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
+from transforms.explain.illustrate import Need, Piece, needs_of, picture_of, pieces_of
 from transforms.explain.sampling import (
     MOST_DONORS_OF_CLASS,
     Donors,
@@ -167,6 +169,43 @@ class SwapBackgrounds(beam.PTransform):
         )
 
 
+class FindNeeds(beam.PTransform):
+    """Showing -> one dict: id of each example that is shown, or lends its background -> what for."""
+
+    def expand(self, showings: beam.PCollection[Showing]) -> Any:
+        return showings | "All" >> beam.combiners.ToList() | "Needs" >> beam.Map(needs_of)
+
+
+@dataclasses.dataclass
+class IllustrateExemplars(beam.PTransform):
+    """Example, read again -> ((finding id, position), JPEG) for every picture that it takes to show them.
+
+    Attributes:
+        specs: the models.
+        input_sizes: model -> height and width of its input.
+        needs: PCollection of the one dict of FindNeeds.
+    """
+
+    specs: Sequence[ModelSpec]
+    input_sizes: Mapping[str, tuple[int, int]]
+    needs: Any
+
+    def expand(self, examples: beam.PCollection[Example]) -> Any:
+        views = {
+            spec.settings.name: (self.input_sizes[spec.settings.name], spec.settings.preprocess)
+            for spec in self.specs
+        }
+        return (
+            examples
+            | "Pieces"
+            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views).with_output_types(
+                tuple[tuple[str, int], Piece]
+            )
+            | "Together" >> beam.GroupByKey()
+            | "Picture" >> beam.FlatMapTuple(_picture)
+        )
+
+
 class _SmallestRanks(beam.CombineFn):
     """The smallest distinct ranks of a class, ascending."""
 
@@ -226,6 +265,16 @@ def _planned(
 def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
     own = rank(example.example_id)
     return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
+
+
+def _pieces(example: Example, needs: dict[str, list[Need]], views: Any) -> Iterator[Any]:
+    return pieces_of(example, needs.get(example.example_id, []), views)
+
+
+def _picture(key: tuple[str, int], pieces: Iterable[Piece]) -> Iterator[tuple[tuple[str, int], bytes]]:
+    picture = picture_of(pieces)
+    if picture is not None:
+        yield key, picture
 
 
 class _Split(beam.DoFn):

@@ -15,7 +15,7 @@ from transforms.write.schemas import SCHEMA_VERSION, TABLES
 
 FLAGS = ("confirmed", "hidden", "suspect")
 
-# What is counted in the pipeline: ("records",), ("clustered",), ("dead_letters", reason),
+# What is counted in the pipeline: ("records",), ("clustered",), ("dead_letters", reason), ("defect", kind),
 # ("unmapped", model, name), ("slice", key), ("allowed", name), ("status", model, method, status).
 Counts = Mapping[tuple[str, ...], int]
 
@@ -102,6 +102,7 @@ def build_manifest(
         "statuses": _nested(counts, "status"),
         "dead_letters": dead,
         "unmapped": _nested(counts, "unmapped"),
+        "defects": _counted(counts, "defect"),
         "slices": {key: counts.get(("slice", key), 0) for key in run.slices},
         "clustered": counts.get(("clustered",), 0),
         "allowed_classes": _counted(counts, "allowed"),
