@@ -82,7 +82,7 @@ def assert_read(
     limit: int | None = None,
 ) -> None:
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | ReadExamples(shards, settings, slices, limit)
+        found = pipeline | ReadExamples(shards, settings, slices, limit=limit)
         assert_that(found["examples"], equal_to(list(examples)), label="examples")
         assert_that(found["dead_letters"], equal_to(list(dead_letters)), label="dead letters")
 
@@ -115,6 +115,20 @@ def test_reading_on_beam_equals_a_plain_loop_and_a_missing_image_is_a_dead_lette
     assert (2, 3) == (len(shards), len(expected))
     assert PICTURES == {example.example_id: example.image for example in expected}
     assert_read(shards, settings, examples=expected, dead_letters=[missing], slices=["camera"])
+
+
+def test_only_wanted_images_are_loaded(two_sets: Path) -> None:
+    """The image of d.png is missing, which nobody is told who did not ask for it."""
+    settings = coco_settings(two_sets, str(two_sets / "*.json"))
+    shards = list_shards(settings).shards
+    expected = [example for example in plain_loop(shards, settings, []) if example.example_id == "b.png"]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        wanted = pipeline | "Wanted" >> beam.Create([{"b.png": True, "elsewhere.png": True}])
+        found = pipeline | ReadExamples(shards, settings, [], wanted=wanted)
+        assert_that(found["examples"], equal_to(expected), label="examples")
+        assert_that(found["dead_letters"], equal_to([]), label="dead letters")
+
+    assert 1 == len(expected)
 
 
 @pytest.mark.parametrize("name", ["\0.png", "x" * 5000 + ".png", "\ud800.png", "."])

@@ -75,7 +75,7 @@ class DropDuplicates(beam.PTransform):
 
 @dataclasses.dataclass
 class AddSwaps(beam.PTransform):
-    """Score -> the same with its swap gap and residual, where its image was tested.
+    """Score -> the same with its swap gap, residual and donor class, where its image was tested.
 
     Attributes:
         swaps: PCollection of Swap; as many as the budget allows, a side input.
@@ -88,17 +88,18 @@ class AddSwaps(beam.PTransform):
         return scores | "Add" >> beam.Map(_with_swap, beam.pvalue.AsDict(found)).with_output_types(Score)
 
 
-def _swap_of(swap: Swap) -> tuple[tuple[str, str, str], tuple[float, float, float]]:
-    return (swap.model, swap.example_id, swap.class_name), (swap.gap, swap.residual, swap.other)
+def _swap_of(swap: Swap) -> tuple[tuple[str, str, str], tuple[float, float, float, str]]:
+    found = (swap.gap, swap.residual, swap.other, swap.donor_class)
+    return (swap.model, swap.example_id, swap.class_name), found
 
 
-def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, float, float]]) -> Score:
+def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, float, float, str]]) -> Score:
     found = swaps.get((score.model, score.example_id, score.target_name or ""))
     if score.target_rule != "annotated" or found is None:
         return score
     # Not dataclasses.replace: a row that has travelled may be a look-alike.
     values = {field.name: getattr(score, field.name) for field in dataclasses.fields(Score)}
-    names = ("swap_gap", "residual", "other_background_probability")
+    names = ("swap_gap", "residual", "other_background_probability", "donor_class")
     return Score(**{**values, **dict(zip(names, found, strict=True))})
 
 
@@ -172,6 +173,7 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
             position=explanation.position,
             shard=explanation.shard,
             other_background_probability=None,
+            donor_class=None,
             scene=scene if status == "ok" and explanation.target_rule == "annotated" else None,
             outside=None,
         )

@@ -90,6 +90,7 @@ class ReadExamples(beam.PTransform):
         slices: metadata keys to keep.
         cluster: the metadata key whose value is an example's cluster, or None.
         limit: read only the first records of each shard.
+        wanted: PCollection of one dict by example id; no other image is then loaded. None for all.
 
     Returns:
         PCollections `examples` and `dead_letters`.
@@ -100,6 +101,7 @@ class ReadExamples(beam.PTransform):
     slices: Sequence[str]
     cluster: str | None = None
     limit: int | None = None
+    wanted: Any = None
 
     def expand(self, root: Any) -> Any:
         reading = _ReadShard(self.settings, _names(self.settings), self.slices, self.cluster, self.limit)
@@ -110,6 +112,11 @@ class ReadExamples(beam.PTransform):
             | "ReadShard" >> _divided(reading)
         )
         examples, dead_letters = records.examples, [records.dead_letters]
+        if self.wanted is not None:
+            only = beam.pvalue.AsSingleton(self.wanted)
+            examples = examples | "Wanted" >> beam.Filter(
+                lambda example, ids: example.example_id in ids, only
+            ).with_output_types(Example)
         if _images(self.settings) is not None:
             loaded = (
                 examples

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from transforms.columns import COMPUTED_KEYS
 from transforms.labels import AssociatedPair, Association
 from transforms.records import Finding
 from transforms.write.paths import RunPaths
@@ -173,9 +174,10 @@ def _nested(counts: Counts, kind: str) -> dict[str, Any]:
 
 
 def _associations(keys: Sequence[str], associations: Sequence[Association]) -> list[dict[str, Any]]:
-    """The associations in the order of the config's slices, ready for JSON."""
+    """The associations in the order of the config's slices, then the computed ones, ready for JSON."""
+    order = [*keys, *COMPUTED_KEYS]
     rows = [
-        _plain(row, Association) for row in sorted(associations, key=lambda row: keys.index(row.slice_key))
+        _plain(row, Association) for row in sorted(associations, key=lambda row: order.index(row.slice_key))
     ]
     return [{**row, "pairs": [_plain(pair, AssociatedPair) for pair in row["pairs"]]} for row in rows]
 
