@@ -7,11 +7,14 @@ import PIL.Image
 
 from transforms.exemplars import Exemplar, Showing
 from transforms.explain.counterfactual import box_mask, on_background, without
+from transforms.explain.decode import Decoding
 from transforms.explain.illustrate import LONGEST_SIDE, Need, needs_of, picture_of, pieces_of
-from transforms.explain.settings import Preprocess
+from transforms.explain.settings import ExplainSettings, Preprocess
+from transforms.outlines import pack, unpack
 from transforms.records import Box
 
 from .builders import encode, make_example, make_image
+from .test_pictures import oriented
 
 VIEWS = {"m": ((16, 16), Preprocess())}
 
@@ -59,6 +62,25 @@ def test_a_large_view_is_made_smaller_and_keeps_its_shape():
     assert [(56.0 + 5.6, 5.6, 56.0 + 28.0, 28.0)] == [
         tuple(round(edge, 6) for edge in (box.xmin, box.ymin, box.xmax, box.ymax)) for box in piece.boxes
     ]
+
+
+def test_a_photo_is_turned_upright_with_its_outline_where_models_see_it_so():
+    pixels = make_image(width=16, height=16, seed=3)
+    box = Box("cat", 0.0, 0.0, 4.0, 8.0, outline=pack([[(0, 0), (4, 0), (0, 8)]]))
+    example = make_example(image=oriented(pixels, 6), boxes=[box])
+    need = Need("f", 0, "worst", False, "m", "cat")
+    ((_, piece),) = pieces_of(example, [need], VIEWS, Decoding.of(ExplainSettings(orientation="upright")))
+    (shown,) = piece.boxes
+
+    # A quarter turn to the right: what was left is on top, what was on top is on the right.
+    np.testing.assert_array_equal(np.rot90(pixels, -1), PIL.Image.open(io.BytesIO(piece.image)))
+    assert (8.0, 0.0, 16.0, 4.0) == (shown.xmin, shown.ymin, shown.xmax, shown.ymax)
+    np.testing.assert_allclose([(16, 0), (16, 4), (8, 0)], unpack(shown.outline)[0])
+
+
+def test_a_photo_is_decoded_exactly_even_where_models_see_it_fast():
+    assert Decoding() == Decoding.of(ExplainSettings(decode="fast"))
+    assert (8, 6) == Decoding.of(ExplainSettings(decode="fast"), (3, 4)).shrink_to
 
 
 def test_an_object_stands_on_the_filled_background_of_its_donor():

@@ -7,6 +7,7 @@ made it; no model is asked.
 import dataclasses
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -14,9 +15,10 @@ import PIL.Image
 from transforms.errors import RecordError
 from transforms.exemplars import Showing
 from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
-from transforms.explain.decode import decode, show
+from transforms.explain.decode import Decoding, decode_as, show, with_boxes_of
 from transforms.explain.settings import Preprocess
-from transforms.geometry import plan_view
+from transforms.geometry import View, plan_view
+from transforms.outlines import moved
 from transforms.records import Box, Example
 
 # Pixels of the longer side of a picture, and its JPEG quality.
@@ -72,7 +74,10 @@ def needs_of(showings: Iterable[Showing]) -> dict[str, list[Need]]:
 
 
 def pieces_of(
-    example: Example, needs: Sequence[Need], views: Mapping[str, tuple[tuple[int, int], Preprocess]]
+    example: Example,
+    needs: Sequence[Need],
+    views: Mapping[str, tuple[tuple[int, int], Preprocess]],
+    decoding: Decoding = Decoding(),  # noqa: B008  (immutable)
 ) -> Iterator[tuple[Key, Piece]]:
     """An example as the pieces that are needed of it; none where it cannot be decoded.
 
@@ -80,26 +85,33 @@ def pieces_of(
         example: with its image.
         needs: of this example.
         views: model -> (height, width) of its input, and how images are shown to it.
+        decoding: how image files are read.
     """
     try:
-        image = decode(example.image)
+        decoded = decode_as(example.image, decoding)
     except RecordError:
         return
+    image, example = decoded.image, with_boxes_of(decoded, example)
     across, down = (image.width, image.height) if example.relative else (1, 1)
     for need in needs:
         (height, width), how = views[need.model]
         view = plan_view(image.width, image.height, width, height, how.resize, how.crop)
         shown = PIL.Image.fromarray(show(image, view, how.interpolation, how.padding))
         shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        scale_x, scale_y = shown.width / width, shown.height / height
+        scales = (shown.width / width, shown.height / height) * 2
+
+        def placed(
+            xmin: Any, ymin: Any, xmax: Any, ymax: Any, view: View = view, scales: Any = scales
+        ) -> Any:
+            edges = view.to_view(xmin * across, ymin * down, xmax * across, ymax * down)
+            return [edge * scale for edge, scale in zip(edges, scales, strict=True)]
+
         boxes = []
         for box in example.boxes:
             if box.name == need.class_name:
-                xmin, ymin, xmax, ymax = view.to_view(
-                    box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down
-                )
-                edges = (xmin * scale_x, ymin * scale_y, xmax * scale_x, ymax * scale_y)
-                boxes.append(Box(box.name, *edges))
+                outline = moved(box.outline, lambda x, y: placed(x, y, x, y)[:2])
+                xmin, ymin, xmax, ymax = placed(box.xmin, box.ymin, box.xmax, box.ymax)
+                boxes.append(Box(box.name, xmin, ymin, xmax, ymax, box.ignored, outline))
         piece = Piece(need.role, need.lends, _encoded(shown, "PNG"), boxes)
         yield (need.finding_id, need.index), piece
 

@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from transforms.exemplars import Showing
+from transforms.explain.decode import Decoding
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
 from transforms.explain.illustrate import Need, Piece, needs_of, picture_of, pieces_of
 from transforms.explain.sampling import (
@@ -184,11 +185,13 @@ class IllustrateExemplars(beam.PTransform):
         specs: the models.
         input_sizes: model -> height and width of its input.
         needs: PCollection of the one dict of FindNeeds.
+        settings: how image files are read.
     """
 
     specs: Sequence[ModelSpec]
     input_sizes: Mapping[str, tuple[int, int]]
     needs: Any
+    settings: ExplainSettings
 
     def expand(self, examples: beam.PCollection[Example]) -> Any:
         views = {
@@ -198,9 +201,9 @@ class IllustrateExemplars(beam.PTransform):
         return (
             examples
             | "Pieces"
-            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views).with_output_types(
-                tuple[tuple[str, int], Piece]
-            )
+            >> beam.FlatMap(
+                _pieces, beam.pvalue.AsSingleton(self.needs), views, Decoding.of(self.settings)
+            ).with_output_types(tuple[tuple[str, int], Piece])
             | "Together" >> beam.GroupByKey()
             | "Picture" >> beam.FlatMapTuple(_picture)
         )
@@ -267,8 +270,8 @@ def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
     return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
 
 
-def _pieces(example: Example, needs: dict[str, list[Need]], views: Any) -> Iterator[Any]:
-    return pieces_of(example, needs.get(example.example_id, []), views)
+def _pieces(example: Example, needs: dict[str, list[Need]], views: Any, decoding: Decoding) -> Iterator[Any]:
+    return pieces_of(example, needs.get(example.example_id, []), views, decoding)
 
 
 def _picture(key: tuple[str, int], pieces: Iterable[Piece]) -> Iterator[tuple[tuple[str, int], bytes]]:
