@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from transforms.exemplars import Showing
+from transforms.explain.decode import Decoding
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
 from transforms.explain.illustrate import Need, Piece, needs_of, picture_of, pieces_of
 from transforms.explain.sampling import (
@@ -182,11 +183,13 @@ class IllustrateExemplars(beam.PTransform):
 
     Attributes:
         specs: the models.
+        settings: as for ExplainExamples: images are read alike.
         input_sizes: model -> height and width of its input.
         needs: PCollection of the one dict of FindNeeds.
     """
 
     specs: Sequence[ModelSpec]
+    settings: ExplainSettings
     input_sizes: Mapping[str, tuple[int, int]]
     needs: Any
 
@@ -195,10 +198,12 @@ class IllustrateExemplars(beam.PTransform):
             spec.settings.name: (self.input_sizes[spec.settings.name], spec.settings.preprocess)
             for spec in self.specs
         }
+        largest = tuple(max(sides) for sides in zip(*self.input_sizes.values(), strict=True))
+        decoding = Decoding.of(self.settings, largest)
         return (
             examples
             | "Pieces"
-            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views).with_output_types(
+            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views, decoding).with_output_types(
                 tuple[tuple[str, int], Piece]
             )
             | "Together" >> beam.GroupByKey()
@@ -267,8 +272,10 @@ def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
     return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
 
 
-def _pieces(example: Example, needs: dict[str, list[Need]], views: Any) -> Iterator[Any]:
-    return pieces_of(example, needs.get(example.example_id, []), views)
+def _pieces(
+    example: Example, needs: dict[str, list[Need]], views: Any, decoding: Decoding
+) -> Iterator[tuple[tuple[str, int], Piece]]:
+    return pieces_of(example, needs.get(example.example_id, []), views, decoding)
 
 
 def _picture(key: tuple[str, int], pieces: Iterable[Piece]) -> Iterator[tuple[tuple[str, int], bytes]]:
