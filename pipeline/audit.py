@@ -146,6 +146,6 @@ def _with_exemplars(root: Any, config: Config, plan: Plan, tables: Any, duplicat
         parts["pictures"] = (
             again["examples"]
             | "DropDuplicateExemplars" >> DropDuplicates(duplicates, Example)
-            | "Illustrate" >> IllustrateExemplars(plan.specs, plan.input_sizes, needs, config.explain)
+            | "Illustrate" >> IllustrateExemplars(plan.specs, config.explain, plan.input_sizes, needs)
         )
     return parts | "AddExemplars" >> AddExemplars()

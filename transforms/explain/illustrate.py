@@ -7,7 +7,6 @@ made it; no model is asked.
 import dataclasses
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,10 +15,10 @@ from transforms.errors import RecordError
 from transforms.exemplars import Showing
 from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
 from transforms.explain.decode import Decoding, decode_as, show, with_boxes_of
+from transforms.explain.explainer import Pictured
 from transforms.explain.settings import Preprocess
-from transforms.geometry import View, plan_view
-from transforms.outlines import moved
-from transforms.records import Box, Example
+from transforms.geometry import plan_view
+from transforms.records import Example
 
 # Pixels of the longer side of a picture, and its JPEG quality.
 LONGEST_SIDE, _QUALITY = 224, 80
@@ -46,12 +45,12 @@ class Need:
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """An example as a part of a picture: PNG, no larger than the picture, and its boxes in those pixels."""
+    """An example as a part of a picture: as PNG, no larger than the picture, with the mask of its object."""
 
     role: str
     lends: bool
     image: bytes
-    boxes: Sequence[Box]
+    mask: bytes
 
 
 Key = tuple[str, int]
@@ -77,7 +76,7 @@ def pieces_of(
     example: Example,
     needs: Sequence[Need],
     views: Mapping[str, tuple[tuple[int, int], Preprocess]],
-    decoding: Decoding = Decoding(),  # noqa: B008  (immutable)
+    decoding: Decoding,
 ) -> Iterator[tuple[Key, Piece]]:
     """An example as the pieces that are needed of it; none where it cannot be decoded.
 
@@ -85,34 +84,22 @@ def pieces_of(
         example: with its image.
         needs: of this example.
         views: model -> (height, width) of its input, and how images are shown to it.
-        decoding: how image files are read.
+        decoding: how image files are read, as for the explanations.
     """
     try:
         decoded = decode_as(example.image, decoding)
     except RecordError:
         return
-    image, example = decoded.image, with_boxes_of(decoded, example)
-    across, down = (image.width, image.height) if example.relative else (1, 1)
+    image = decoded.image
+    picture = Pictured(with_boxes_of(decoded, example), image.width, image.height, {})
     for need in needs:
         (height, width), how = views[need.model]
         view = plan_view(image.width, image.height, width, height, how.resize, how.crop)
+        boxes = [picture.shown(box, view) for box in picture.example.boxes if box.name == need.class_name]
         shown = PIL.Image.fromarray(show(image, view, how.interpolation, how.padding))
         shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        scales = (shown.width / width, shown.height / height) * 2
-
-        def placed(
-            xmin: Any, ymin: Any, xmax: Any, ymax: Any, view: View = view, scales: Any = scales
-        ) -> Any:
-            edges = view.to_view(xmin * across, ymin * down, xmax * across, ymax * down)
-            return [edge * scale for edge, scale in zip(edges, scales, strict=True)]
-
-        boxes = []
-        for box in example.boxes:
-            if box.name == need.class_name:
-                outline = moved(box.outline, lambda x, y: placed(x, y, x, y)[:2])
-                xmin, ymin, xmax, ymax = placed(box.xmin, box.ymin, box.xmax, box.ymax)
-                boxes.append(Box(box.name, xmin, ymin, xmax, ymax, box.ignored, outline))
-        piece = Piece(need.role, need.lends, _encoded(shown, "PNG"), boxes)
+        mask = PIL.Image.fromarray(box_mask(boxes, width, height)).resize(shown.size)
+        piece = Piece(need.role, need.lends, _encoded(shown, "PNG"), _encoded(mask, "PNG"))
         yield (need.finding_id, need.index), piece
 
 
@@ -132,8 +119,8 @@ def picture_of(pieces: Iterable[Piece]) -> bytes | None:
 
 
 def _pixels(piece: Piece) -> tuple[Pixels, Mask]:
-    pixels = np.asarray(PIL.Image.open(io.BytesIO(piece.image)))
-    return pixels, box_mask(piece.boxes, pixels.shape[1], pixels.shape[0])
+    image, mask = (np.asarray(PIL.Image.open(io.BytesIO(data))) for data in (piece.image, piece.mask))
+    return image, mask
 
 
 def _encoded(image: PIL.Image.Image, kind: str, **options: int) -> bytes:

@@ -183,27 +183,29 @@ class IllustrateExemplars(beam.PTransform):
 
     Attributes:
         specs: the models.
+        settings: as for ExplainExamples: images are read alike.
         input_sizes: model -> height and width of its input.
         needs: PCollection of the one dict of FindNeeds.
-        settings: how image files are read.
     """
 
     specs: Sequence[ModelSpec]
+    settings: ExplainSettings
     input_sizes: Mapping[str, tuple[int, int]]
     needs: Any
-    settings: ExplainSettings
 
     def expand(self, examples: beam.PCollection[Example]) -> Any:
         views = {
             spec.settings.name: (self.input_sizes[spec.settings.name], spec.settings.preprocess)
             for spec in self.specs
         }
+        largest = tuple(max(sides) for sides in zip(*self.input_sizes.values(), strict=True))
+        decoding = Decoding.of(self.settings, largest)
         return (
             examples
             | "Pieces"
-            >> beam.FlatMap(
-                _pieces, beam.pvalue.AsSingleton(self.needs), views, Decoding.of(self.settings)
-            ).with_output_types(tuple[tuple[str, int], Piece])
+            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views, decoding).with_output_types(
+                tuple[tuple[str, int], Piece]
+            )
             | "Together" >> beam.GroupByKey()
             | "Picture" >> beam.FlatMapTuple(_picture)
         )
@@ -270,7 +272,9 @@ def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
     return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
 
 
-def _pieces(example: Example, needs: dict[str, list[Need]], views: Any, decoding: Decoding) -> Iterator[Any]:
+def _pieces(
+    example: Example, needs: dict[str, list[Need]], views: Any, decoding: Decoding
+) -> Iterator[tuple[tuple[str, int], Piece]]:
     return pieces_of(example, needs.get(example.example_id, []), views, decoding)
 
 
