@@ -1,0 +1,159 @@
+"""Classifiers with weights drawn anew: the controls that a trained model's explanations must differ from.
+
+The test is that of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018. Theirs draws weights as the
+architecture would; a model file does not say how. Here every weight keeps its own values, in random order and
+with random signs: that is the same scale for any kind of file. The order alone would not do: what a ReLU lets
+through is positive, so a layer whose weights are negative on average is silent in any order.
+
+Biases and normalisation (tensors with one axis, or one that is longer than 1 only at its end) stay as they are.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from transforms.explain.model import Anatomy
+from transforms.explain.program import Program
+
+# The weights behind the explained layer only, or all.
+Part = Literal["head", "network"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trace:
+    """A trace of a classifier as it is.
+
+    Attributes:
+        graph: the traced graph.
+        images: what the classifier was called on.
+        anatomy: its parts.
+    """
+
+    graph: Any
+    images: tf.Tensor
+    anatomy: Anatomy
+
+
+class Reinitialised(Program):
+    """A program that runs its classifier with weights drawn anew.
+
+    The classifier is traced as it is, and the trace copied with other weights in their places; so the explained
+    layers and the logits are those of the trained model, whatever its file is.
+
+    Args:
+        trained: the program of the trained model, which is left as it is.
+        part: `head` for the weights behind the first explained layer, `network` for all.
+        batch_size: images in one pass; others are traced when they come.
+    """
+
+    def __init__(self, trained: Program, part: Part, batch_size: int) -> None:
+        super().__init__(trained.classifier, trained.request)
+        self._traces: dict[int, _Trace] = {}
+        self._drawn: dict[int, NDArray[Any] | tf.Variable] = {}
+        trace = self._traced(batch_size)
+        for index, (source, behind) in enumerate(_weights(trace)):
+            if not behind and part == "head":
+                continue
+            if source.dtype == tf.resource:
+                values = _shuffled(_variable_of(source, trace.graph).numpy(), index)
+                self._drawn[index] = tf.Variable(values, trainable=False)
+            else:
+                self._drawn[index] = _shuffled(tf.make_ndarray(source.op.get_attr("value")), index)
+
+    def dissect(self, values: tf.Tensor) -> Anatomy:
+        trace = self._traced(values.shape[0])
+        graph, anatomy = tf.compat.v1.get_default_graph(), trace.anatomy
+        replaced = {trace.images.name: values}
+        for variable in trace.graph.variables:
+            graph.watch_variable(variable)
+        replaced.update({inside.name: graph.capture(outside) for outside, inside in trace.graph.captures})
+        for index, (source, _) in enumerate(_weights(trace)):
+            drawn = self._drawn.get(index)
+            if isinstance(drawn, tf.Variable):
+                graph.watch_variable(drawn)
+                replaced[source.name] = graph.capture(drawn.handle)
+            elif drawn is not None:
+                replaced[source.name] = tf.constant(drawn)
+        wanted = [anatomy.logits, *(cut.tensor for cut in anatomy.cuts)]
+        logits, *tensors = tf.graph_util.import_graph_def(
+            trace.graph.as_graph_def(),
+            input_map=replaced,
+            return_elements=[tensor.name for tensor in wanted],
+            name="reinitialised",
+        )
+        cuts = [dataclasses.replace(c, tensor=t) for c, t in zip(anatomy.cuts, tensors, strict=True)]
+        return dataclasses.replace(anatomy, cuts=cuts, logits=logits)
+
+    def _traced(self, batch_size: int) -> _Trace:
+        if batch_size not in self._traces:
+            found: list[tuple[tf.Tensor, Anatomy]] = []
+
+            def trace(pixels: tf.Tensor) -> list[tf.Tensor]:
+                images = self.normalised(pixels)  # so that tensors are named as in a trained engine's trace
+                found.append((images, super(Reinitialised, self).dissect(images)))
+                return []
+
+            pixels = tf.TensorSpec((batch_size, *self.image_input.size, 3), tf.uint8)
+            with tf.init_scope():
+                traced = tf.function(trace, autograph=False).get_concrete_function(pixels)
+            self._traces[batch_size] = _Trace(traced.graph, *found[0])
+        return self._traces[batch_size]
+
+
+def _shuffled(values: NDArray[Any], seed: int) -> NDArray[Any]:
+    """The same values in random order, with random signs."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(values.ravel()).reshape(values.shape)
+    return np.where(random.random(values.shape, np.float32) < 0.5, order, -order)
+
+
+def _weights(trace: _Trace) -> Iterator[tuple[tf.Tensor, bool]]:
+    """The weights in a trace, in order, and whether each is used behind the first explained layer only.
+
+    A weight is a variable or a constant that meets the image on its way, as the kernel of a convolution does.
+    """
+    sources = {tensor.name: tensor for tensor in _sources(trace.graph)}
+    origins: dict[str, set[str]] = {name: {name} for name in sources}
+    seen = {trace.images.name}
+    behind = {trace.anatomy.cuts[0].tensor.name}
+    uses: dict[str, set[bool]] = {}
+    for op in trace.graph.get_operations():  # in creation order, so inputs come before outputs
+        inputs, outputs = ({tensor.name for tensor in tensors} for tensors in (op.inputs, op.outputs))
+        used = set().union(*(origins.get(name, set()) for name in inputs))
+        if inputs & behind:
+            behind |= outputs
+        if inputs & seen:
+            seen |= outputs
+            for name in used:
+                uses.setdefault(name, set()).add(bool(inputs & behind))
+        elif used:
+            origins.update({name: origins.get(name, set()) | used for name in outputs})
+    for name, source in sources.items():
+        if name in uses:
+            yield source, uses[name] == {True}
+
+
+def _sources(graph: Any) -> Iterator[tf.Tensor]:
+    """Floating variables and constants that are as large as weights are."""
+    variables = {id(variable.handle): variable for variable in graph.variables}
+    for outside, inside in graph.captures:
+        if id(outside) in variables and _is_weight(variables[id(outside)]):
+            yield inside
+    for op in graph.get_operations():
+        if op.type == "Const" and _is_weight(op.outputs[0]):
+            yield op.outputs[0]
+
+
+def _is_weight(values: tf.Variable | tf.Tensor) -> bool:
+    shape = values.shape.as_list()
+    return bool(values.dtype.is_floating and np.prod(shape[:-1]) > 1)
+
+
+def _variable_of(source: tf.Tensor, graph: Any) -> tf.Variable:
+    """The variable behind a captured handle."""
+    (handle,) = (outside for outside, inside in graph.captures if inside is source)
+    return next(variable for variable in graph.variables if variable.handle is handle)
