@@ -29,7 +29,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         PCollection of one manifest, once it is written.
     """
     # Shard names are spread over the workers; images stay where they were read.
-    read = root | "Read" >> ReadExamples(plan.listing.shards, config.data, config.slices, plan.limit)
+    read = root | "Read" >> ReadExamples(
+        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
+    )
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
@@ -44,11 +46,14 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     )
 
     # From here on everything is integers that add up the same in any order.
+    clusters = config.cluster is not None
     located = scores | "Locate" >> LocateHeat(allowed)
-    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups)
+    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
     swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
-    judged = tallies | "JudgeModels" >> JudgeModels(config.judge, plan.judged, company, plan.withheld, swaps)
+    judged = tallies | "JudgeModels" >> JudgeModels(
+        config.judge, plan.judged, company, plan.withheld, swaps, clusters
+    )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
 
@@ -91,7 +96,9 @@ def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any
     """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
     judge = config.judge
     samples = examples | "Sample" >> SampleExamples(plan.specs, judge.images_per_class, judge.confirm_budget)
-    again = root | "ReadAgain" >> ReadExamples(plan.listing.shards, config.data, [], plan.limit)
+    again = root | "ReadAgain" >> ReadExamples(
+        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
+    )
     return (
         again["examples"]
         | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)

@@ -42,19 +42,31 @@ class Config(Settings):
     slices: Annotated[tuple[str, ...], pydantic.Strict(False)] = pydantic.Field(
         (), description="metadata columns to judge by: TFRecord features, COCO image fields, VOC elements"
     )
+    cluster: str | None = pydantic.Field(
+        None,
+        min_length=1,
+        description="metadata column whose images are not independent, such as patient_id: each of its "
+        "values counts once as evidence, with its mean",
+    )
     judge: JudgeSettings = pydantic.Field(
         default_factory=JudgeSettings, description="when a class or slice is flagged"
     )
     output: str = pydantic.Field(description="directory for tables and run records, local or gs://, s3://")
 
     @pydantic.model_validator(mode="after")
-    def _distinct_names(self) -> "Config":
+    def _names_fit(self) -> "Config":
         names = [model.name for model in self.models]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"models has two models named {twice[0]!r}; names tell their rows apart")
         if len(set(self.slices)) != len(self.slices):
             raise ValueError(f"slices names one of its keys twice: {', '.join(self.slices)}")
+        reference = self.judge.reference_model
+        if reference is not None and reference not in names:
+            hint = did_you_mean(reference, names)
+            raise ValueError(
+                f"judge.reference_model {reference!r} is none of the models{hint}: {', '.join(names)}"
+            )
         return self
 
 

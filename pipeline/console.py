@@ -166,6 +166,8 @@ def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]
         count = _counted(len(names), "annotated name")
         lines.append(f"{model}: {count} not in the class map, which stand {sum(names.values()):,} times")
     lines += [f"slice {key}: in no record" for key, count in manifest["slices"].items() if not count]
+    if manifest["config"]["cluster"] is not None and not manifest["clustered"]:
+        lines.append(f"cluster {manifest['config']['cluster']}: in no record, every image counts by itself")
     lines += [
         f"judge.allowed_classes: no record has {name}"
         for name in manifest["config"]["judge"]["allowed_classes"]

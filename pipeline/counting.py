@@ -47,6 +47,8 @@ def _of_example(example: Example, specs: Sequence[ModelSpec], allowed: Sequence[
     yield ("records",)
     for entry in example.slices:
         yield ("slice", entry.key)
+    if example.cluster is not None:
+        yield ("clustered",)
     names = names_of(example)
     for name in names:
         if name in allowed:

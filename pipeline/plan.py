@@ -109,7 +109,7 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
     specs = [_model_spec(config, index) for index in range(len(config.models))]
     resolved = config.model_dump(mode="json")
     text = json.dumps(resolved, sort_keys=True)
-    details = {
+    details: dict[str, Any] = {
         "tool": {"name": "gradcam-audit", "version": __version__},
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
@@ -128,6 +128,7 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
             "listing_sha256": hashlib.sha256(json.dumps(listing.files).encode()).hexdigest(),
         },
     }
+    _check_reference(config.judge.reference_model, details["models"])
     record = RunRecord(
         paths=paths,
         name=config.name,
@@ -213,6 +214,17 @@ def _beyond(class_map: ClassMap, classes: int, where: str) -> ConfigError:
     return ConfigError(
         f"data.class_map: {name!r} is class {index}, but {where} has the classes 0 to {classes - 1}"
     )
+
+
+def _check_reference(reference: str | None, models: Sequence[Mapping[str, Any]]) -> None:
+    """A finer map lets less heat spill over the edge of a box, which looks like a better model."""
+    sizes = {model["name"]: "x".join(map(str, model["map_size"])) for model in models}
+    for name, size in sizes.items():
+        if reference is not None and size != sizes[reference]:
+            raise ConfigError(
+                f"judge.reference_model {reference!r} has heatmaps of {sizes[reference]}, model {name!r} of "
+                f"{size}, and maps of different sizes cannot be compared; choose target_layer accordingly"
+            )
 
 
 def _model_details(config: Config, spec: ModelSpec) -> dict[str, Any]:

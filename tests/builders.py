@@ -89,6 +89,7 @@ def make_explanation(
         map_height=values.shape[0],
         map_width=values.shape[1],
         slices=[],
+        cluster=None,
     )
 
 
@@ -106,6 +107,7 @@ def make_score(
     correct: bool | None = True,
     slices: Mapping[str, str] | None = None,
     outside: Outside | None = None,
+    cluster: str | None = None,
 ) -> Score:
     """A score; without status `ok` its measures are None, as they must be."""
     measured = status == "ok"
@@ -134,13 +136,14 @@ def make_score(
         energy_by_region=[0.1] * len(REGIONS) if measured else None,
         swap_gap=None,
         residual=None,
-        cluster=None,
+        cluster=cluster,
         map_height=1,
         map_width=1,
         heatmap=[1.0],
         slices=[Slice(key, value) for key, value in (slices or {}).items()],
         position=position,
         shard="00000",
+        other_background_probability=None,
         scene=None,
         outside=outside if measured else None,
     )
@@ -189,9 +192,26 @@ def make_swap(
     example_id: str = "a.png",
     donor_class: str = "dog",
     gap: float = 0.0,
+    own: float = 0.5,
+    other: float = 0.5,
     residual: float = 0.5,
+    slices: Mapping[str, str] | None = None,
+    cluster: str | None = None,
 ) -> Swap:
-    return Swap(model, class_name, example_id, "set.json", 0, donor_class, gap, residual)
+    return Swap(
+        model=model,
+        class_name=class_name,
+        example_id=example_id,
+        source="set.json",
+        position=0,
+        donor_class=donor_class,
+        gap=gap,
+        own=own,
+        other=other,
+        residual=residual,
+        slices=[Slice(key, value) for key, value in (slices or {}).items()],
+        cluster=cluster,
+    )
 
 
 def make_group(

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
 
 from transforms.geometry import Floats, Rectangle, View, plan_view
+from transforms.judge.clusters import ClusterKey, ClusterShares, clustered
 from transforms.judge.groups import groups_of
 from transforms.judge.statistics import STATUSES, Tally
 from transforms.records import Company, Group, Outside, Score
@@ -132,11 +133,17 @@ def tally_of(of_scores: Iterable[Score]) -> Tally:
 
 
 def tallies_of(of_scores: Iterable[Score]) -> dict[Group, Tally]:
-    """The direct loop that the pipeline must equal: every score added to each of its groups."""
+    """The direct loop that the pipeline must equal: every score added to its groups, then its cluster."""
     by_group: dict[Group, Tally] = {}
+    of_clusters: dict[ClusterKey, ClusterShares] = {}
     for score in of_scores:
         for group in groups_of(score):
             by_group.setdefault(group, Tally.zero()).add(score)
+        for key, member in clustered(score):
+            of_clusters.setdefault(key, ClusterShares.zero()).add(member)
+    for (group, _), shares_ in of_clusters.items():
+        for own, unit in shares_.units(group):
+            by_group[own] += unit
     return by_group
 
 

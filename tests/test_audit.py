@@ -3,19 +3,16 @@
 import dataclasses
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import duckdb
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -26,95 +23,28 @@ from pipeline.plan import Plan, plan_run
 from transforms.explain.explainer import Explainer
 from transforms.explain.sampling import Donors, names_with_boxes, plan_samples, rank
 from transforms.explain.swapper import Swapper
+from transforms.judge.clusters import mean_swap
 from transforms.judge.company import pairs_of
-from transforms.judge.gaps import GapTally
-from transforms.judge.groups import groups_of
+from transforms.judge.gaps import GapKey, GapTally, gap_keys
 from transforms.judge.judgement import conclude
-from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.measure.wiring import located, score
 from transforms.records import Box, Example, Explanation, Slice, Swap
 
-from .builders import encode, make_image, write_coco
+from .audit_sets import (
+    IMAGES,
+    annotations,
+    fields,
+    manifest_of,
+    photos,
+    rows_of,
+    run,
+    write_config,
+    write_set,
+)
+from .strategies import tallies_of
 
 ROOT = Path(__file__).parents[1]
-IMAGES = 42
-CLASSES = ("cat", "dog", "fish")
-
-
-def photos() -> dict[str, bytes]:
-    return {f"{i:02d}.png": encode(make_image(width=20 + i % 5, height=24, seed=i)) for i in range(IMAGES)}
-
-
-def annotations() -> dict[str, list[tuple[str, tuple[float, float, float, float]]]]:
-    """One box each, of changing class and size; every seventh image has a second class."""
-    boxes = {}
-    for index in range(IMAGES):
-        name = CLASSES[index % 3]
-        boxes[f"{index:02d}.png"] = [(name, (index % 4, 2, 6 + index % 7, 9))]
-        if index % 7 == 0:
-            boxes[f"{index:02d}.png"].append((CLASSES[(index + 1) % 3], (3, 3, 10, 10)))
-    return boxes
-
-
-def fields() -> dict[str, dict[str, str]]:
-    return {f"{index:02d}.png": {"camera": "AB"[index % 2]} for index in range(IMAGES)}
-
-
-def write_set(folder: Path, shards: int, shuffled: bool = False) -> None:
-    """The same data set as that many COCO files, `set-0.json` and on, beside one folder of images."""
-    document = json.loads(
-        write_coco(folder, images=photos(), boxes=annotations(), fields=fields()).read_text()
-    )
-    images = document["images"]
-    if shuffled:
-        random.Random(0).shuffle(images)
-    for shard in range(shards):
-        part = {**document, "images": images[shard::shards]}
-        ids = {image["id"] for image in part["images"]}
-        part["annotations"] = [a for a in document["annotations"] if a["image_id"] in ids]
-        (folder / f"set-{shard}.json").write_text(json.dumps(part))
-
-
-def write_config(folder: Path, models: Mapping[str, Path], **changes: Any) -> Path:
-    document = {
-        "name": "test",
-        "data": {
-            "format": "coco",
-            "images": "images",
-            "annotations": "set-*.json",
-            "class_map": {"cat": 0, "dog": [1, 2], "fish": 2},
-        },
-        "models": [{"name": name, "path": str(path)} for name, path in models.items()],
-        "explain": {"batch_size": 8, "targets": ["annotated", "predicted"]},
-        "slices": ["camera"],
-        "judge": {"min_images": 5, "images_per_class": 10},
-        "output": "audits",
-        **changes,
-    }
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(document))
-    return path
-
-
-def run(config: Config, run_id: str | None = None) -> Plan:
-    plan = plan_run(config, runner="FnApiRunner", run_id=run_id)
-    with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        audit(pipeline, config, plan)
-    return plan
-
-
-def rows_of(plan: Plan, table: str, without: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """All rows of one run's table, in an order of their own."""
-    files = sorted(Path(plan.run.paths.part(table, "x")).parent.glob("*.parquet"))
-    rows = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
-    trimmed = [{key: value for key, value in row.items() if key not in without} for row in rows]
-    return sorted(trimmed, key=repr)
-
-
-def manifest_of(plan: Plan) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(Path(plan.run.paths.record("manifest.json")).read_text())
-    return document
 
 
 @pytest.fixture(scope="module")
@@ -141,24 +71,32 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
         boxes = [Box(name, x, y, x + w, y + h) for name, (x, y, w, h) in annotations()[file_name]]
         camera = [Slice("camera", fields()[file_name]["camera"])]
         source = str(folder / f"set-{index % 2}.json")
-        examples.append(Example(file_name, source, index // 2, "", data, "", boxes, [], False, camera))
+        patient = fields()[file_name].get("patient")
+        examples.append(
+            Example(file_name, source, index // 2, "", data, "", boxes, [], False, camera, patient)
+        )
     explainer = Explainer(plan.specs, config.explain)
     scores = []
     for first in range(0, IMAGES, 5):  # another batching than the pipeline's
         for explanation in explainer.explain(examples[first : first + 5]):
             assert isinstance(explanation, Explanation)
             scores += score(explanation)
-    tallies: dict[Any, Tally] = {}
+    rows = [located(row) for row in scores]
+    tallies = tallies_of(rows)
     company: dict[Any, Any] = {}
-    for row in map(located, scores):
-        for group in groups_of(row):
-            tallies.setdefault(group, Tally.zero()).add(row)
+    for row in rows:
         for pair, numbers in pairs_of(row):
             company[pair] = company.get(pair, 0) + numbers
     swaps = direct_swaps(config, explainer, examples)
-    gaps: dict[str, dict[str, GapTally]] = {"tiny": {}, "flat": {}}
+    of_unit: dict[Any, list[Swap]] = {}
     for swap in swaps.values():
-        gaps[swap.model].setdefault(swap.class_name, GapTally.zero()).add(swap)
+        of_unit.setdefault((swap.model, swap.class_name, swap.cluster or swap.example_id), []).append(swap)
+    gaps: dict[str, dict[GapKey, GapTally]] = {"tiny": {}, "flat": {}}
+    for unit_swaps in of_unit.values():
+        mean = mean_swap(unit_swaps)
+        for gap_key in gap_keys(mean):
+            own = gap_key[1] is not None
+            gaps[mean.model].setdefault(gap_key, GapTally.zero()).add(mean, own=own)
     findings = []
     for model in ("tiny", "flat"):
         judged = {g: t for g, t in tallies.items() if g.model == model and g.method == "hirescam"}
@@ -167,10 +105,20 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
     for index, row in enumerate(scores):
         swap = swaps.get((row.model, row.example_id, row.target_name))
         if row.target_rule == "annotated" and swap is not None:
-            scores[index] = dataclasses.replace(row, swap_gap=swap.gap, residual=swap.residual)
+            scores[index] = dataclasses.replace(
+                row,
+                swap_gap=swap.gap,
+                residual=swap.residual,
+                other_background_probability=swap.other,
+            )
+    summaries = []
+    for group, tally in tallies.items():
+        is_judged = group.kind == "class" and group.method == "hirescam"
+        own_gaps = gaps[group.model].get((str(group.class_name), None, None)) if is_judged else None
+        summaries.append(summarise(group, tally, own_gaps))
     return {
         "scores": [as_row(row) for row in scores],
-        "summaries": [as_row(summarise(group, tally)) for group, tally in tallies.items()],
+        "summaries": [as_row(row) for row in summaries],
         "findings": [as_row(row) for row in findings],
     }
 
@@ -292,12 +240,13 @@ def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_t
     assert [str(tmp_path / "set-9.json")] == [
         row["source"] for row in letters if row["error"] == "duplicate_id"
     ]
+    by_swaps = ["swap_gap", "residual", "other_background_probability"]
     healthy = [
         row
-        for row in rows_of(in_two_shards[1], "scores", without=["source", "swap_gap", "residual"])
+        for row in rows_of(in_two_shards[1], "scores", without=["source", *by_swaps])
         if row["model"] == "tiny" and row["example_id"] not in ("00.png", "01.png")
     ]
-    assert healthy == rows_of(plan, "scores", without=["source", "swap_gap", "residual"])
+    assert healthy == rows_of(plan, "scores", without=["source", *by_swaps])
 
 
 def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path) -> None:

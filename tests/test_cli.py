@@ -306,6 +306,14 @@ def test_what_is_said_of_the_data_and_of_what_is_allowed(
     assert ["judge.allowed_classes: no record has rider"] == [line for line in lines if "allowed" in line]
 
 
+def test_a_cluster_that_no_record_has_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "c.yaml").write_text((folder / "c.yaml").read_text() + "cluster: patient\n")
+
+    assert 0 == main(["run", "c.yaml"])
+    expected = "cluster patient: in no record, every image counts by itself"
+    assert expected in capsys.readouterr().out.splitlines()
+
+
 def test_a_slice_that_no_record_has_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "c.yaml").write_text((folder / "c.yaml").read_text() + "slices: [cammera]\n")
 

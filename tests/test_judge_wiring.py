@@ -14,7 +14,7 @@ from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
-from transforms.judge.wiring import CountCompany, JudgeModels, SummarizeScores, TallyScores
+from transforms.judge.wiring import AddUp, CountCompany, JudgeModels, SummarizeScores
 from transforms.judge.wording import say_where
 from transforms.records import Company, Group
 
@@ -32,7 +32,7 @@ def judged_by(method):
 
 def combined(rows, random):
     """The rows through the CombineFn: random bundles, merged in random groups until one is left."""
-    combine = TallyScores()
+    combine = AddUp(Tally.zero, Tally.add)
     accumulators = [combine.create_accumulator() for _ in range(random.randint(1, 6))]
     for row in rows:
         slot = random.randrange(len(accumulators))
@@ -50,7 +50,7 @@ def test_every_tree_of_merges_equals_one_pass(rows, random):
 
 
 def test_merging_nothing_gives_the_empty_tally():
-    assert contents(Tally.zero()) == contents(TallyScores().merge_accumulators([]))
+    assert contents(Tally.zero()) == contents(AddUp(Tally.zero, Tally.add).merge_accumulators([]))
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,25 @@ def test_scores_become_findings_in_one_pipeline(rows, tallies):
         findings = (by_group | JudgeModels(SETTINGS, judged_by("gradcam")))["findings"]
         verdicts = findings | beam.Map(lambda row: (row.model, row.group_name, row.verdict))
         assert_that(verdicts, equal_to(expected))
+
+
+def test_the_reference_model_is_judged_by_its_peers_and_the_others_by_it(rows, tallies):
+    settings = JudgeSettings(min_images=5, reference_model="m")
+    trusted = {
+        str(group.class_name): tally.density_share
+        for group, tally in tallies.items()
+        if (group.model, group.method, group.kind) == ("m", "hirescam", "class") and tally.units >= 5
+    }
+    expected = []
+    for model, reference in (("m", None), ("n", trusted), ("empty", trusted)):
+        of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "hirescam")}
+        expected += conclude(of_model, {}, None, settings, None, reference)
+    assert {"cat", "dog"} == set(trusted)
+    assert trusted["cat"] in {finding.reference for finding in expected}
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        by_group = root | beam.Create(list(tallies.items()))
+        judged = by_group | JudgeModels(settings, judged_by("hirescam"))
+        assert_that(judged["findings"], equal_to(expected))
 
 
 def test_slices_over_all_classes_have_a_summary_and_no_finding(tallies):

@@ -85,8 +85,10 @@ def test_a_complete_run() -> None:
         "dead_letters": {"missing_image": 2},
         "unmapped": {"m": {"unicorn": 3}},
         "slices": {"camera": 0},
+        "clustered": 0,
         "allowed_classes": {},
         "verdicts": {},
+        "tests": {},
         "flagged": [],
         "tool": {"name": "gradcam-audit", "version": "9.9"},
         "config_sha256": "abc",
@@ -145,6 +147,22 @@ def test_a_failure_never_says_that_a_number_is_more_than_itself() -> None:
     counts = {("records",): 10_000, ("dead_letters", "missing_image"): 104}
 
     assert "0.0104 is more than max_bad_fraction, 0.01" in manifest(counts)["failure"]
+
+
+def test_tests_are_counted_by_model_and_kind() -> None:
+    class_, slice_ = make_finding(), make_finding(kind="slice")
+    findings = [
+        dataclasses.replace(class_, log10_e_suspect=0.0, log10_e_confirmed=-1.0),
+        dataclasses.replace(class_, log10_e_suspect=2.0),
+        class_,
+        dataclasses.replace(slice_, p_value=1.0),
+        make_finding(model="n", kind="model"),
+    ]
+
+    assert {
+        "m": {"class_density_share": 2, "class_swap": 1, "slice_density_share": 1, "slice_swap": 0},
+        "n": {"class_density_share": 0, "class_swap": 0, "slice_density_share": 0, "slice_swap": 0},
+    } == manifest(findings=findings)["tests"]
 
 
 def test_verdicts_are_counted_by_model_and_the_flagged_are_listed_in_order() -> None:

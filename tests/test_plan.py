@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def plan(
     data: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     explain: dict[str, Any] | None = None,
+    judge: dict[str, Any] | None = None,
+    others: Sequence[dict[str, Any]] = (),
     **arguments: Any,
 ) -> Plan:
     """Plans a run over the data set, with a class map unless `data` says otherwise."""
@@ -43,8 +46,9 @@ def plan(
     document = {
         "name": "test",
         "data": {key: value for key, value in of_data.items() if value is not None},
-        "models": [{"name": "m", "path": str(model), **(settings or {})}],
+        "models": [{"name": "m", "path": str(model), **(settings or {})}, *others],
         "explain": explain or {},
+        "judge": judge or {},
         "output": "out",
     }
     (folder / "c.yaml").write_text(yaml.safe_dump(document))
@@ -334,3 +338,22 @@ def test_a_run_id_that_exists_already(folder: Path, tiny_model: Path) -> None:
     message = refusal(UsageError, folder, tiny_model, run_id="r1")
 
     assert f"run id 'r1' exists already below {folder}/out; give another --run-id" == message
+
+
+def test_a_reference_model_must_be_a_model_of_the_config(folder: Path, tiny_model: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        plan(folder, tiny_model, judge={"reference_model": "n"})
+
+    assert str(error.value).endswith("judge.reference_model 'n' is none of the models: m")
+
+
+def test_a_reference_model_must_have_maps_of_the_same_size(folder: Path, tiny_model: Path) -> None:
+    finer = {"name": "finer", "path": str(tiny_model), "target_layer": "middle"}
+    with pytest.raises(ConfigError) as error:
+        plan(folder, tiny_model, judge={"reference_model": "m"}, others=[finer])
+
+    expected = (
+        "judge.reference_model 'm' has heatmaps of 4x4, model 'finer' of 8x8, and maps of different sizes "
+        "cannot be compared; choose target_layer accordingly"
+    )
+    assert expected == str(error.value)

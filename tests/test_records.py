@@ -107,7 +107,8 @@ def test_a_score_has_the_columns_of_its_table_and_then_its_place() -> None:
         "model example_id source method target_layer target_rule target_class target_name predicted_class "
         "predicted_name target_logit target_probability correct status box_count box_area energy_in_box "
         "density_share peak_in_box rank_accuracy energy_in_other_boxes energy_by_region swap_gap residual "
-        "cluster map_height map_width heatmap slices position shard scene outside"
+        "cluster map_height map_width heatmap slices position shard "
+        "other_background_probability scene outside"
     )
 
     assert expected == " ".join(names_of(Score))
@@ -117,7 +118,8 @@ def test_a_finding_has_the_columns_of_its_table() -> None:
     expected = (
         "finding_id model group_kind group_name class_name slice_key slice_value verdict n log10_e_suspect "
         "log10_e_confirmed density_share peers_median swap_gap swap_gap_lower swap_gap_upper residual region "
-        "region_share co_occurring_class exemplars message"
+        "region_share co_occurring_class exemplars message reference detectable_density_share detectable_gap "
+        "p_value cohens_d"
     )
 
     assert expected == " ".join(names_of(Finding))

@@ -54,6 +54,7 @@ COLUMNS = {
         "map_width": INT,
         "heatmap": "list<item: float>",
         "slices": "list<item: struct<key: string, value: string>>",
+        "other_background_probability": FLOAT,
     },
     "summaries": {
         "model": STRING,
@@ -114,6 +115,11 @@ COLUMNS = {
         "co_occurring_class": STRING,
         "exemplars": "list<item: binary>",
         "message": STRING,
+        "reference": FLOAT,
+        "detectable_density_share": FLOAT,
+        "detectable_gap": FLOAT,
+        "p_value": FLOAT,
+        "cohens_d": FLOAT,
     },
     "dead_letters": {
         "stage": STRING,

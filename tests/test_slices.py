@@ -9,7 +9,7 @@ from transforms.judge.statistics import welch
 from transforms.judge.verdicts import judge_model
 
 from .builders import make_group, make_score
-from .strategies import contents, tallies_of, tally_of
+from .strategies import tallies_of, tally_of
 
 SETTINGS = JudgeSettings()
 
@@ -25,7 +25,7 @@ def mixture(low, high):
 
 def judged(part, rest, settings=SETTINGS):
     """Verdict and message on a slice, the only one of its class."""
-    [(_, _, verdict, message)] = judge_slices({camera("A"): part}, {"cat": part + rest}, settings)
+    [(_, verdict, message, _)] = judge_slices({camera("A"): part}, {"cat": part + rest}, settings)
     return verdict, message
 
 
@@ -64,14 +64,14 @@ def test_among_many_slices_one_difference_must_be_more_certain():
     assert judged(part, rest)[0] == "suspect"
     dull = {camera(str(number)): mixture(34, 16) for number in range(200)}
     verdicts = judge_slices({camera("A"): part, **dull}, {"cat": part + rest}, SETTINGS)
-    assert {"unsuspected"} == {verdict for _, _, verdict, _ in verdicts}
+    assert {"unsuspected"} == {verdict for _, verdict, _, _ in verdicts}
 
 
 def test_slices_that_are_not_tested_do_not_count_as_tests():
     part, rest = mixture(49, 11), mixture(20, 20)
     small = {camera(str(number)): mixture(20, 9) for number in range(200)}
     verdicts = judge_slices({camera("A"): part, **small}, {"cat": part + rest}, SETTINGS)
-    assert ["suspect"] + ["insufficient"] * 200 == [verdict for _, _, verdict, _ in verdicts]
+    assert ["suspect"] + ["insufficient"] * 200 == [verdict for _, verdict, _, _ in verdicts]
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,17 @@ def test_a_slice_is_compared_with_the_rest_of_its_own_class():
     slices = {camera("A", "cat"): low, camera("A", "dog"): high}
     # Every cat is low and every dog is high: the camera explains nothing.
     classes = {"cat": low + low, "dog": high + high}
-    assert ["unsuspected", "unsuspected"] == [v for _, _, v, _ in judge_slices(slices, classes, SETTINGS)]
+    assert ["unsuspected", "unsuspected"] == [v for _, v, _, _ in judge_slices(slices, classes, SETTINGS)]
 
 
-def test_slices_come_in_the_order_given_with_their_tallies():
+def test_slices_come_in_the_order_given_with_what_was_found():
     slices = {camera("B"): mixture(40, 0), camera("A"): mixture(0, 20)}
     rows = list(judge_slices(slices, {"cat": mixture(60, 60)}, SETTINGS))
     assert list(slices) == [group for group, _, _, _ in rows]
-    assert [contents(tally) for tally in slices.values()] == [contents(tally) for _, tally, _, _ in rows]
+    part, rest = mixture(40, 0), mixture(20, 60)
+    assert [dict(zip(("p_value", "cohens_d"), welch(part, rest), strict=True)), {}] == [
+        found for *_, found in rows
+    ]
 
 
 def test_a_planted_slice_is_found_and_random_slices_are_not():
@@ -138,6 +141,6 @@ def test_random_slices_are_flagged_less_often_than_one_in_a_thousand():
         }
         for group, part in parts.items():
             verdicts = judge_slices({group: part}, {"cat": whole + part}, SETTINGS)
-            flagged += [verdict == "suspect" for _, _, verdict, _ in verdicts]
+            flagged += [verdict == "suspect" for _, verdict, _, _ in verdicts]
     assert len(flagged) == 1000
     assert sum(flagged) <= 1

@@ -13,7 +13,7 @@ from transforms.regions import REGIONS
 from .builders import make_score
 from .strategies import contents, scores, shares, tallies, tally_of
 
-MEANS = ["energy_in_box", "box_area", "density_share", "energy_in_other_boxes"]
+MEANS = ["energy_in_box", "box_area", "energy_in_other_boxes"]
 
 
 @given(tallies())
@@ -63,6 +63,10 @@ def test_a_tally_equals_numpy_over_all_scores(rows):
     assert sum(bool(row.peak_in_box) for row in rows) == tally.count("peaks")
     for name in MEANS:
         assert mean_of([getattr(row, name) for row in measured]) == tally.mean(name)
+    assert (len(measured), mean_of([row.density_share for row in measured])) == (
+        tally.units,
+        tally.density_share,
+    )
     assert mean_of([r.rank_accuracy for r in measured if r.rank_accuracy is not None]) == tally.mean(
         "rank_accuracy"
     )
@@ -107,7 +111,7 @@ def test_only_measured_scores_reach_the_means_and_every_score_the_accuracy():
         ]
     )
     assert (4, 2, 1, 1) == (tally.rows, tally.measured, tally.count("zero_map"), tally.count("no_box"))
-    assert (0.5, 0.125) == (tally.mean("density_share"), tally.variance())
+    assert (0.5, 0.125) == (tally.density_share, tally.variance())
     assert 1 / 3 == tally.accuracy
 
 
@@ -115,6 +119,7 @@ def test_without_measured_scores_there_are_no_means():
     tally = tally_of(make_score(status=status, correct=None) for status in STATUSES[1:])
     assert (4, 0) == (tally.rows, tally.measured)
     assert [None] * 7 == [
+        tally.density_share,
         *(tally.mean(name) for name in (*MEANS, "rank_accuracy", "frame")),
         tally.accuracy,
     ]
@@ -132,5 +137,5 @@ def test_a_third_is_a_third_after_ten_thousand_scores():
     for _ in itertools.repeat(None, 100):
         tally = tally + part
     assert tally.measured == 10_000
-    assert 1 / 3 == pytest.approx(tally.mean("density_share"), abs=1e-9)
+    assert 1 / 3 == pytest.approx(tally.density_share, abs=1e-9)
     assert pytest.approx(tally.variance(), abs=1e-8) == 0

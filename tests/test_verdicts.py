@@ -72,6 +72,21 @@ def test_with_six_classes_each_has_five_peers():
     assert findings["cat"].peers_median == 0.75
 
 
+def test_a_class_of_the_reference_model_takes_the_place_of_the_peers():
+    rows = [make_score(target_name=name, density_share=0.5) for name in ("cat", "dog") for _ in range(60)]
+    settings = JudgeSettings(reference_model="trusted")
+    found = {r.group_name: r for r in judge_model(tallies_of(rows), settings, None, {"cat": 0.8125})}
+
+    assert ("suspect", 0.8125, None) == (
+        found["cat"].verdict,
+        found["cat"].reference,
+        found["cat"].peers_median,
+    )
+    assert found["cat"].message.startswith("mean density share 0.50, 0.31 below the 0.81 of trusted; e = 10^")
+    # What the reference model has too few images of is judged without it.
+    assert ("unsuspected", 0.5) == (found["dog"].verdict, found["dog"].reference)
+
+
 def test_classes_with_too_few_images_are_no_peers():
     small = {f"small {n}": [0.75] * 29 for n in range(9)}
     findings = judged({"cat": [0.25] * 36, **small, **{f"peer {n}": [0.75] * 36 for n in range(4)}})
@@ -222,6 +237,7 @@ def test_what_this_version_does_not_compute_is_none():
     assert missing == {
         *["slice_key", "slice_value", "log10_e_confirmed", "swap_gap", "swap_gap_lower", "swap_gap_upper"],
         *["residual", "region", "region_share", "co_occurring_class", "exemplars"],
+        *["detectable_gap", "p_value", "cohens_d"],
     }
 
 

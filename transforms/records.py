@@ -66,6 +66,8 @@ class Example:
         labels: annotated class names that come without a box.
         relative: True where boxes are shares of width and height in [0, 1].
         slices: metadata, in the order of the config.
+        cluster: images of one cluster are not independent and count once as evidence; None for an image by
+            itself.
     """
 
     example_id: str
@@ -78,6 +80,7 @@ class Example:
     labels: List[str]
     relative: bool
     slices: List[Slice]
+    cluster: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +142,7 @@ class Explanation:
     map_height: int
     map_width: int
     slices: List[Slice]
+    cluster: Optional[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +153,7 @@ class Swap:
         class_name: the annotated name of the object.
         donor_class: the annotated name of the image that lent the other class's background.
         gap: probability of the class on a background of the same class, minus that on the other, in [-1, 1].
+        own, other: that probability on the image's own background and on the other class's, in [0, 1].
         residual: probability of the class with the object taken away, in [0, 1].
     """
 
@@ -159,7 +164,11 @@ class Swap:
     position: int
     donor_class: str
     gap: float
+    own: float
+    other: float
     residual: float
+    slices: List[Slice]
+    cluster: Optional[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,6 +251,7 @@ class Score:
     slices: List[Slice]
     position: int
     shard: str
+    other_background_probability: Optional[float]
     scene: Optional[Scene]
     outside: Optional[Outside]
 
@@ -321,6 +331,11 @@ class Finding:
         log10_e_suspect: evidence that the class looks less at its boxes than its reference.
         peers_median: median density share of the peer classes, where there are enough of them.
         message: the verdict in words.
+        reference: the mean density share that a class was compared with: that of the reference model, the
+            median of the peers, or chance.
+        detectable_density_share: the largest mean at which these images would have made the class suspect.
+        detectable_gap: the smallest mean swap gap at which these swaps would have convicted it.
+        p_value, cohens_d: of a slice against the rest of its class.
     """
 
     finding_id: str
@@ -345,6 +360,11 @@ class Finding:
     co_occurring_class: Optional[str]
     exemplars: Optional[List[bytes]]
     message: str
+    reference: Optional[float]
+    detectable_density_share: Optional[float]
+    detectable_gap: Optional[float]
+    p_value: Optional[float]
+    cohens_d: Optional[float]
 
 
 for element in (

@@ -254,6 +254,7 @@ class _Description:
             map_height=self.engine.map_sizes[layer][0],
             map_width=self.engine.map_sizes[layer][1],
             slices=example.slices,
+            cluster=example.cluster,
         )
 
     def _name(self, target: Target, target_class: int | None) -> str | None:

@@ -76,7 +76,7 @@ class Donors:
         )
 
     def same(self, example: Example, name: str) -> list[Example]:
-        """Donors of the class itself for an image, best first; an image never lends to itself.
+        """Donors of the class itself for an image, best first; never itself, or another of its cluster.
 
         Which is best is drawn by a hash of both ids, so that a donor that is lacking changes nothing for
         the images that have others.
@@ -95,13 +95,23 @@ class Donors:
             The first of the drawn classes that has a donor; an empty list where none has.
         """
         lenders = sorted(strangers, key=lambda other: rank(f"{name}\x1f{other}"))[:_DONOR_CLASSES]
-        for other in sorted(lenders, key=lambda other: rank(f"{example.example_id}\x1f{name}\x1f{other}")):
+        drawn_by = _prefix(example, name)
+        for other in sorted(lenders, key=lambda other: rank(drawn_by + other)):
             found = [d for d in self._drawn(example, name, other) if name not in names_with_boxes(d)]
             if found:
                 return other, found
         return "", []
 
     def _drawn(self, example: Example, name: str, of: str) -> list[Example]:
-        others = [donor for donor in self.of_class.get(of, ()) if donor.example_id != example.example_id]
-        prefix = f"{example.example_id}\x1f{name}\x1f"
-        return sorted(others, key=lambda donor: rank(prefix + donor.example_id))
+        others = [donor for donor in self.of_class.get(of, ()) if not _same_unit(donor, example)]
+        drawn_by = _prefix(example, name)
+        return sorted(others, key=lambda donor: rank(drawn_by + donor.example_id))
+
+
+def _prefix(example: Example, name: str) -> str:
+    """What donors are drawn by: the images of a cluster, one unit of evidence, all get the same."""
+    return f"{example.cluster or example.example_id}\x1f{name}\x1f"
+
+
+def _same_unit(one: Example, other: Example) -> bool:
+    return one.example_id == other.example_id or (one.cluster is not None and one.cluster == other.cluster)

@@ -60,7 +60,7 @@ class Swapper:
                 other = self._first(spec, engine, others, other_name)
                 if same is None or other is None:
                     continue
-                images += [on_background(pixels, mask, same), on_background(pixels, mask, other)]
+                images += [pixels, on_background(pixels, mask, same), on_background(pixels, mask, other)]
                 whole.append((pixels, mask))
                 asked.append((example, name, other_name))
         if not asked:
@@ -70,13 +70,13 @@ class Swapper:
         found = engine(shown, np.full((len(shown), 1), NO_TARGET, np.int32))
         probabilities = engine.probabilities(found.logits)
         for index, (example, name, donor_class) in enumerate(asked):
-            rows = [2 * index, 2 * index + 1, len(images) + index]
+            rows = [3 * index, 3 * index + 1, 3 * index + 2, len(images) + index]
             if set(rows) & set(found.out_of_memory):
                 continue
-            same_p, other_p, removed_p = (
+            own_p, same_p, other_p, removed_p = (
                 _of_classes(p, spec.class_map.classes[name], engine.head) for p in probabilities[rows]
             )
-            if not np.isfinite([same_p, other_p, removed_p]).all():
+            if not np.isfinite([own_p, same_p, other_p, removed_p]).all():
                 continue
             yield Swap(
                 model=spec.settings.name,
@@ -86,7 +86,11 @@ class Swapper:
                 position=example.position,
                 donor_class=donor_class,
                 gap=same_p - other_p,
+                own=own_p,
+                other=other_p,
                 residual=removed_p,
+                slices=example.slices,
+                cluster=example.cluster,
             )
 
     def _is_tested(self, example: Example, name: str) -> bool:

@@ -10,6 +10,7 @@ without it is an e-value for the null hypothesis, and the smallest is no larger.
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
@@ -20,6 +21,20 @@ from transforms.judge.statistics import BINS, log10_e_below, mean_bounds
 from transforms.records import Swap
 
 _DONORS_TO_LEAVE_ONE_OUT = 3
+
+GapKey = tuple[str, str | None, str | None]
+"""Class, slice key and slice value. The last two are None for a class as a whole, and `EVERY` for all its
+images by what they lose with their own background, with which its slices are compared."""
+EVERY = ""
+
+
+def gap_keys(swap: Swap) -> Iterator[GapKey]:
+    """What a swap counts in."""
+    yield swap.class_name, None, None
+    if swap.slices:
+        yield swap.class_name, EVERY, EVERY
+    for entry in swap.slices:
+        yield swap.class_name, entry.key, entry.value
 
 
 @dataclasses.dataclass(eq=False)
@@ -38,16 +53,28 @@ class GapTally:
         """The tally of no swaps."""
         return cls({})
 
-    def add(self, swap: Swap) -> None:
-        """Adds one swap."""
+    def add(self, swap: Swap, *, own: bool = False) -> None:
+        """Adds one swap.
+
+        Args:
+            swap: of one image, or the mean of a cluster.
+            own: compare the other background with the image's own, not with another of the same class.
+        """
+        gap = swap.own - swap.other if own else swap.gap
         numbers = self.donors.setdefault(swap.donor_class, np.zeros(BINS + 2, np.int64))
-        numbers[min(BINS - 1, int((swap.gap + 1) / 2 * BINS))] += 1
-        numbers[BINS:] += np.rint(np.array([swap.gap, swap.residual]) * UNIT).astype(np.int64)
+        numbers[min(BINS - 1, int((gap + 1) / 2 * BINS))] += 1
+        numbers[BINS:] += np.rint(np.array([gap, swap.residual]) * UNIT).astype(np.int64)
 
     def __add__(self, other: "GapTally") -> "GapTally":
         nothing = np.zeros(BINS + 2, np.int64)
         names = {*self.donors, *other.donors}
         return GapTally({n: self.donors.get(n, nothing) + other.donors.get(n, nothing) for n in names})
+
+    def __sub__(self, part: "GapTally") -> "GapTally":
+        """The tally of the rest, where `part` is the tally of some of these swaps."""
+        nothing = np.zeros(BINS + 2, np.int64)
+        left = {name: self.donors[name] - part.donors.get(name, nothing) for name in self.donors}
+        return GapTally({name: numbers for name, numbers in left.items() if numbers[:BINS].any()})
 
     @property
     def worst(self) -> str | None:
@@ -80,31 +107,44 @@ class GapTally:
         """256 bins of (gap + 1) / 2 over all donor classes."""
         return self._all()[:BINS]
 
+    @property
+    def left_out(self) -> list[str | None]:
+        """The donor classes without any one of which evidence must stand; None: too few to do without."""
+        return [*sorted(self.donors)] if self.worst is not None else [None]
+
     def bounds(self) -> tuple[float, float]:
         """Lower and upper bound of the mean gap, each valid with 95 % at any number of swaps.
 
         The lower one holds without any one donor class, the upper one without at most one, whichever it is:
         what is known of all donor classes together and of each set without one share the 5 %.
         """
-        left_out = sorted(self.donors) if self.worst is not None else []
-        lower, upper = mean_bounds(self.histogram, 0.05 if not left_out else 0.025)
-        if left_out:
-            without = [self._all(name)[:BINS] for name in left_out]
+        lower, upper = mean_bounds(self.histogram, 0.05 if self.worst is None else 0.025)
+        if self.worst is not None:
+            without = [self.without(name) for name in self.left_out]
             lower = min(mean_bounds(histogram, 0.05)[0] for histogram in without)
             upper = min(upper, *(mean_bounds(h, 0.025 / len(without))[1] for h in without))
         return 2 * lower - 1, 2 * upper - 1
 
     def log10_e(self, epsilon: float) -> float:
         """Evidence against "the mean gap is at most epsilon", as log10 of an e-value."""
-        mean = min((epsilon + 1) / 2, 1 - 1 / BINS)
-        left_out = sorted(self.donors) if self.worst is not None else [None]
         # "Above" for gaps is "below" for their mirror image.
-        return min(log10_e_below(self._all(name)[:BINS][::-1], 1 - mean) for name in left_out)
+        return min(
+            log10_e_below(self.without(name)[::-1], mirrored_threshold(epsilon)) for name in self.left_out
+        )
+
+    def without(self, donor_class: str | None) -> NDArray[np.int64]:
+        """256 bins of (gap + 1) / 2 over all donor classes but one."""
+        return self._all(donor_class)[:BINS]
 
     def _all(self, but: str | None = None) -> NDArray[np.int64]:
         """The numbers of all donor classes but one."""
         kept = (numbers for name, numbers in self.donors.items() if name != but)
         return np.asarray(sum(kept, start=np.zeros(BINS + 2, np.int64)))
+
+
+def mirrored_threshold(epsilon: float) -> float:
+    """What the mean of the mirror image of (gap + 1) / 2 is tested against; an e-value needs it in (0, 1)."""
+    return 1 - min((epsilon + 1) / 2, 1 - 1 / BINS)
 
 
 def _mean(numbers: NDArray[np.int64], index: int) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from transforms.judge.company import Pair
 from transforms.judge.confirmation import confirm
-from transforms.judge.gaps import GapTally
+from transforms.judge.gaps import GapKey, GapTally
 from transforms.judge.heat import Ints
 from transforms.judge.plausibility import implausible
 from transforms.judge.settings import JudgeSettings
@@ -17,23 +17,25 @@ from transforms.records import Finding, Group
 def conclude(
     tallies: Mapping[Group, Tally],
     company: Mapping[Pair, Ints],
-    gaps: Mapping[str, GapTally] | None,
+    gaps: Mapping[GapKey, GapTally] | None,
     settings: JudgeSettings,
     withheld: str | None = None,
+    trusted: Mapping[str, float] | None = None,
 ) -> list[Finding]:
     """The findings of one model.
 
     Args:
         tallies: groups of all three kinds, of one model, method and layer.
         company: what other annotated classes share of the heat.
-        gaps: annotated class -> its background swaps; None without the counterfactual stage.
+        gaps: the background swaps of each class and slice; None without the counterfactual stage.
         settings: margins and rates.
         withheld: why no verdicts are made, None where they are.
+        trusted: class -> mean density share of the reference model; None for that model itself.
     """
     if not tallies:  # nothing was scored, and the run fails for that
         return []
     reason = withheld or implausible(tallies)
-    findings = judge_model(tallies, settings, reason)
+    findings = judge_model(tallies, settings, reason, trusted)
     if gaps is not None and reason is None:
         findings = confirm(findings, gaps, settings)
     return list(say_where(findings, tallies, company, settings))

@@ -24,8 +24,14 @@ class JudgeSettings(Settings):
         lt=1,
         description="how far the mean density share must lie below the median of the model's other classes",
     )
+    reference_model: str | None = pydantic.Field(
+        None,
+        min_length=1,
+        description="name of a trusted model of this run: a class of another model is compared with the same "
+        "class of this one rather than with its own model's other classes",
+    )
     min_images: int = pydantic.Field(
-        30, ge=2, description="measured images below which a class or slice is insufficient"
+        30, ge=2, description="measured images or clusters below which a class or slice is insufficient"
     )
     confirm: bool = pydantic.Field(
         True,

@@ -16,7 +16,7 @@ MIN_COHENS_D = 0.5
 
 def judge_slices(
     slices: Mapping[Group, Tally], classes: Mapping[str, Tally], settings: JudgeSettings
-) -> Iterator[tuple[Group, Tally, str, str]]:
+) -> Iterator[tuple[Group, str, str, dict[str, float]]]:
     """Judges every slice within a class against the rest of that class.
 
     Args:
@@ -25,26 +25,28 @@ def judge_slices(
         settings: `fdr` over all tested slices, `min_images` on either side.
 
     Yields:
-        Group, tally, verdict and message, in the order given.
+        Group, verdict, message and the columns `p_value` and `cohens_d` where tested, in the order given.
     """
     rests = {group: classes[str(group.class_name)] - tally for group, tally in slices.items()}
     tested = {
         group: welch(tally, rests[group])
         for group, tally in slices.items()
-        if min(tally.measured, rests[group].measured) >= settings.min_images
+        if min(tally.units, rests[group].units) >= settings.min_images
     }
     kept = benjamini_hochberg([p_value for p_value, _ in tested.values()], settings.fdr)
     survives = dict(zip(tested, kept, strict=True))
     for group, tally in slices.items():
         rest = rests[group]
         if group not in tested:
-            arms = f"{tally.measured} measured images against {rest.measured} in the rest of the class"
-            yield group, tally, "insufficient", f"{arms}, {settings.min_images} are needed on either side"
+            kind = "images" if tally.units == tally.measured else "clusters"
+            arms = f"{tally.units} measured {kind} against {rest.units} in the rest of the class"
+            yield group, "insufficient", f"{arms}, {settings.min_images} are needed on either side", {}
             continue
         p_value, effect = tested[group]
         flagged = survives[group] and p_value <= MAX_P_VALUE and effect >= MIN_COHENS_D
         message = (
-            f"mean density share {tally.mean('density_share'):.2f} against {rest.mean('density_share'):.2f} "
+            f"mean density share {tally.density_share:.2f} against {rest.density_share:.2f} "
             f"in the rest of the class; Cohen's d {effect:.2f}, p = {p_value:.1g}"
         )
-        yield group, tally, "suspect" if flagged else "unsuspected", message
+        found = {"p_value": p_value, "cohens_d": effect}
+        yield group, "suspect" if flagged else "unsuspected", message, found

@@ -4,6 +4,9 @@ A tally holds integers only: counts, a 256-bin histogram of the density share, a
 of where the heat outside the boxes lies among them.
 Integer addition is associative, so the same scores give the same tally, bit for bit, on any number of
 shards and workers; every mean, bound, e-value and test below is a function of the tally.
+
+What evidence counts is a *unit*: a cluster of images that are not independent (`transforms.judge.clusters`),
+or an image that belongs to no cluster.
 """
 
 import dataclasses
@@ -24,14 +27,17 @@ STATUSES = ("ok", "zero_map", "not_finite", "no_box", "full_box")
 _SUMS = (
     "energy_in_box",
     "box_area",
-    "density_share",
-    "density_share_squared",
     "rank_accuracy",
     "energy_in_other_boxes",
     *REGIONS,
 )
 _COUNTS = (*STATUSES, "known", "correct", "peaks", "ranked")
-_SLOT = {name: slot for slot, name in enumerate((*_COUNTS, *_SUMS))}
+# Density shares of the units: their number, sum and sum of squares. For a slice, also what its class loses
+# when the slice is taken out of it.
+_UNITS = ("units", "unit_share", "unit_share_squared")
+_DISPLACED = ("displaced", "displaced_share", "displaced_share_squared")
+_SLOT = {name: slot for slot, name in enumerate((*_COUNTS, *_SUMS, *_UNITS, *_DISPLACED))}
+_OWN, _LOST = (slice(_SLOT[names[0]], _SLOT[names[-1]] + 1) for names in (_UNITS, _DISPLACED))
 
 # Bets of the e-value, as shares of the largest that cannot go bankrupt.
 _BETS = np.geomspace(0.02, 0.95, 16)
@@ -43,7 +49,7 @@ class Tally:
 
     Attributes:
         numbers: int64 of shape (len(_SLOT),): counts, and sums in units of 2^-32.
-        histogram: int64 of shape (256,): measured scores by density share; bin b is [b/256, (b+1)/256).
+        histogram: int64 of shape (256,): units by density share; bin b is [b/256, (b+1)/256).
         heat: where the heat outside the boxes lies, over the scores that say so.
     """
 
@@ -57,7 +63,7 @@ class Tally:
         return cls(np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64), Heat.zero())
 
     def add(self, score: Score) -> None:
-        """Counts one score, in place."""
+        """Counts one score, in place; it is a unit unless it belongs to a cluster."""
         numbers = self.numbers
         numbers[_SLOT[score.status]] += 1
         if score.correct is not None:
@@ -67,14 +73,13 @@ class Tally:
             return
         if score.outside is not None:
             self.heat.add(score.outside)
-        share = _present(score.density_share)
-        self.histogram[min(int(share * BINS), BINS - 1)] += 1
+        if score.cluster is None:
+            share = _present(score.density_share)
+            self.add_unit(share, (share, None))
         numbers[_SLOT["peaks"]] += bool(score.peak_in_box)
         values = {
             "energy_in_box": _present(score.energy_in_box),
             "box_area": score.box_area,
-            "density_share": share,
-            "density_share_squared": share * share,
             "energy_in_other_boxes": _present(score.energy_in_other_boxes),
             **dict(zip(REGIONS, score.energy_by_region or (), strict=True)),
         }
@@ -84,12 +89,33 @@ class Tally:
         for name, value in values.items():
             numbers[_SLOT[name]] += round(value * UNIT)
 
+    def add_unit(self, share: float, displaced: tuple[float, float | None] | None = None) -> None:
+        """Counts one unit, in place.
+
+        Args:
+            share: its mean density share in the group.
+            displaced: for a slice, the unit's mean in the class, and in the class without the slice; None
+                there if nothing is left of it.
+        """
+        self.histogram[min(int(share * BINS), BINS - 1)] += 1
+        self.numbers[_OWN] += _moments(share)
+        if displaced is not None:
+            whole, left = displaced
+            self.numbers[_LOST] += _moments(whole)
+            if left is not None:
+                self.numbers[_LOST] -= _moments(left)
+
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.numbers + other.numbers, self.histogram + other.histogram, self.heat + other.heat)
 
     def __sub__(self, part: "Tally") -> "Tally":
-        """The tally of the rest, where `part` is the tally of some of these scores."""
-        return Tally(self.numbers - part.numbers, self.histogram - part.histogram, self.heat - part.heat)
+        """The tally of the rest, where `part` is the tally of a slice of these scores.
+
+        The histogram is that of the rest only where no cluster has images on both sides.
+        """
+        numbers = self.numbers - part.numbers
+        numbers[_OWN] = self.numbers[_OWN] - part.numbers[_LOST]
+        return Tally(numbers, self.histogram - part.histogram, self.heat - part.heat)
 
     def count(self, name: str) -> int:
         """A count: a status, `known` or `correct` predictions, `peaks` inside, or `ranked` scores."""
@@ -105,16 +131,25 @@ class Tally:
         """Scores with status `ok`."""
         return self.count("ok")
 
+    @property
+    def units(self) -> int:
+        """What evidence counts: clusters, and measured images that belong to none."""
+        return self.count("units")
+
+    @property
+    def density_share(self) -> float | None:
+        """Mean density share over the units, or None where there are none."""
+        return int(self.numbers[_SLOT["unit_share"]]) / UNIT / self.units if self.units else None
+
     def mean(self, name: str) -> float | None:
-        """Mean of a measure over the measured scores, or None where there are none."""
+        """Mean of another measure over the measured scores, or None where there are none."""
         count = self.count("ranked" if name == "rank_accuracy" else "ok")
         return float(self.numbers[_SLOT[name]]) / UNIT / count if count else None
 
     def variance(self) -> float:
-        """Sample variance of the density share; needs two measured scores or more."""
-        count = self.measured
-        total, squares = (int(self.numbers[_SLOT[n]]) for n in ("density_share", "density_share_squared"))
-        return max(0.0, (squares / UNIT - (total / UNIT) ** 2 / count) / (count - 1))
+        """Sample variance of the density share; needs two units or more."""
+        total, squares = (int(self.numbers[_SLOT[name]]) for name in _UNITS[1:])
+        return max(0.0, (squares / UNIT - (total / UNIT) ** 2 / self.units) / (self.units - 1))
 
     @property
     def accuracy(self) -> float | None:
@@ -222,15 +257,20 @@ def welch(slice_: Tally, rest: Tally) -> tuple[float, float]:
         One-sided p-value of Welch's t test, and Cohen's d (positive where the slice is lower). Without
         any spread a difference gives p = 0 and infinite d, and no difference p = 1 and d = 0.
     """
-    difference = _present(rest.mean("density_share")) - _present(slice_.mean("density_share"))
+    difference = _present(rest.density_share) - _present(slice_.density_share)
     variances = slice_.variance(), rest.variance()
-    errors = variances[0] / slice_.measured, variances[1] / rest.measured
+    errors = variances[0] / slice_.units, variances[1] / rest.units
     error = sum(errors)
     if error == 0:
         return (0.0, math.inf) if difference > 0 else (1.0, 0.0 if difference == 0 else -math.inf)
-    freedom = error**2 / (errors[0] ** 2 / (slice_.measured - 1) + errors[1] ** 2 / (rest.measured - 1))
+    freedom = error**2 / (errors[0] ** 2 / (slice_.units - 1) + errors[1] ** 2 / (rest.units - 1))
     p_value = float(special.stdtr(freedom, -difference / math.sqrt(error)))
     return p_value, difference / math.sqrt(sum(variances) / 2)
+
+
+def _moments(share: float) -> NDArray[np.int64]:
+    """A unit's count, share and squared share in fixed point."""
+    return np.array([1, round(share * UNIT), round(share * share * UNIT)], np.int64)
 
 
 def _present(value: float | None) -> float:

@@ -1,16 +1,17 @@
 """The summary row of a group's tally."""
 
+from transforms.judge.gaps import GapTally
 from transforms.judge.groups import group_name
 from transforms.judge.statistics import STATUSES, Tally, mean_bounds, wilson_interval
 from transforms.records import Group, Summary
 from transforms.regions import REGIONS
 
 
-def summarise(group: Group, tally: Tally) -> Summary:
-    """The row of `summaries` for one group."""
+def summarise(group: Group, tally: Tally, gaps: GapTally | None = None) -> Summary:
+    """The row of `summaries` for one group, with its background swaps where there are any."""
     counts = {status: tally.count(status) for status in STATUSES}
     measured = tally.measured
-    lower, upper = mean_bounds(tally.histogram) if measured else (None, None)
+    lower, upper = mean_bounds(tally.histogram) if tally.units else (None, None)
     hits = tally.count("peaks")
     hits_lower, hits_upper = wilson_interval(hits, measured) if measured else (None, None)
     return Summary(
@@ -27,7 +28,7 @@ def summarise(group: Group, tally: Tally) -> Summary:
         accuracy=tally.accuracy,
         energy_in_box=tally.mean("energy_in_box"),
         box_area=tally.mean("box_area"),
-        density_share=tally.mean("density_share"),
+        density_share=tally.density_share,
         density_share_lower=lower,
         density_share_upper=upper,
         peak_in_box=hits / measured if measured else None,
@@ -37,7 +38,7 @@ def summarise(group: Group, tally: Tally) -> Summary:
         energy_in_other_boxes=tally.mean("energy_in_other_boxes"),
         energy_by_region=[tally.mean(region) or 0.0 for region in REGIONS] if measured else None,
         density_share_histogram=tally.histogram.tolist(),
-        swap_gap_histogram=None,
+        swap_gap_histogram=None if gaps is None else gaps.histogram.tolist(),
         atlas=_map(group, tally, "picture_heat"),
         atlas_area=_map(group, tally, "picture_area"),
         box_atlas=_map(group, tally, "box_heat"),

@@ -1,17 +1,21 @@
 """From the tallies of one model to its findings.
 
 A class is `suspect` when the e-value against "its mean density share is at least its reference minus the
-margin" survives e-BH over the model's classes. The reference is the median of the model's other classes;
-with fewer than five of those it is chance, 0.5, without a margin. A heatmap makes a suspect, no more:
+margin" survives e-BH over the model's classes. The reference is the same class of a trusted model where the
+config names one, else the median of the model's other classes; with fewer than five of those it is chance,
+0.5, without a margin. A heatmap makes a suspect, no more:
 heat outside the box is context reliance, and may be legitimate.
 """
 
+import dataclasses
 import hashlib
 import math
 import statistics as averages
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from transforms.judge.groups import group_name
+from transforms.judge.power import detectable_share
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.slices import judge_slices
 from transforms.judge.statistics import (
@@ -30,8 +34,20 @@ CHANCE = 0.5
 MODEL_LOG10_E = math.log10(20)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Reference:
+    """What a class is compared with: a share, the same less the margin, and whose it is; None for chance."""
+
+    share: float
+    threshold: float
+    words: str | None
+
+
 def judge_model(
-    tallies: Mapping[Group, Tally], settings: JudgeSettings, withheld: str | None = None
+    tallies: Mapping[Group, Tally],
+    settings: JudgeSettings,
+    withheld: str | None = None,
+    trusted: Mapping[str, float] | None = None,
 ) -> list[Finding]:
     """Judges one model by the tallies of one method and layer.
 
@@ -39,6 +55,7 @@ def judge_model(
         tallies: groups of all three kinds, of one model, method and layer.
         settings: margins and rates.
         withheld: why no verdicts are made; everything is then `insufficient` with this message.
+        trusted: class -> mean density share of the reference model, for the classes of which it has enough.
 
     Returns:
         A finding for the model, then for each class, then for each slice within a class, sorted by name.
@@ -55,26 +72,29 @@ def judge_model(
             for group, tally in kind.items()
             if kind is not of_kind["slice"] or group.class_name is not None
         ]
-    classes = _judge_classes(of_kind["class"], settings)
+    classes = _judge_classes(of_kind["class"], settings, trusted or {})
     within = {group: tally for group, tally in of_kind["slice"].items() if group.class_name is not None}
     by_class = {str(group.class_name): tally for group, tally in of_kind["class"].items()}
     slices = [
-        finding(group, tally, verdict, message)
-        for group, tally, verdict, message in judge_slices(within, by_class, settings)
+        finding(group, within[group], verdict, message, **found)
+        for group, verdict, message, found in judge_slices(within, by_class, settings)
     ]
     models = [_judge_whole(group, tally, classes) for group, tally in of_kind["model"].items()]
     return [*models, *classes, *slices]
 
 
-def _judge_classes(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> list[Finding]:
-    enough = {g: t for g, t in tallies.items() if t.measured >= settings.min_images}
-    means = {group: tally.mean("density_share") or 0.0 for group, tally in enough.items()}
+def _judge_classes(
+    tallies: Mapping[Group, Tally], settings: JudgeSettings, trusted: Mapping[str, float]
+) -> list[Finding]:
+    enough = {g: t for g, t in tallies.items() if t.units >= settings.min_images}
+    means = {group: tally.density_share or 0.0 for group, tally in enough.items()}
     medians: dict[Group, float | None] = {}
-    evidence = {}
-    for group, tally in enough.items():
+    references = {}
+    for group in enough:
         peers = [mean for other, mean in means.items() if other != group]
         medians[group] = averages.median(peers) if len(peers) >= MIN_PEERS else None
-        evidence[group] = log10_e_below(tally.histogram, _threshold(medians[group], settings))
+        references[group] = _reference(group, medians[group], settings, trusted)
+    evidence = {g: log10_e_below(t.histogram, references[g].threshold) for g, t in enough.items()}
     flagged = dict(zip(evidence, e_benjamini_hochberg(list(evidence.values()), settings.fdr), strict=True))
     findings = []
     for group, tally in tallies.items():
@@ -82,7 +102,8 @@ def _judge_classes(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> l
             findings.append(finding(group, tally, "insufficient", too_few(tally, settings.min_images)))
             continue
         verdict = "suspect" if flagged[group] else "unsuspected"
-        message = _class_message(means[group], medians[group], evidence[group])
+        message = _class_message(means[group], references[group], evidence[group])
+        threshold = references[group].threshold
         findings.append(
             finding(
                 group,
@@ -91,16 +112,26 @@ def _judge_classes(tallies: Mapping[Group, Tally], settings: JudgeSettings) -> l
                 message,
                 log10_e_suspect=evidence[group],
                 peers_median=medians[group],
+                reference=references[group].share,
+                detectable_density_share=detectable_share(tally, threshold, len(enough), settings.fdr),
             )
         )
     return findings
 
 
-def _threshold(peers_median: float | None, settings: JudgeSettings) -> float:
-    if peers_median is None:
-        return CHANCE
+def _reference(
+    group: Group, peers_median: float | None, settings: JudgeSettings, trusted: Mapping[str, float]
+) -> _Reference:
+    name = str(group.class_name)
+    if name in trusted:
+        share, words = trusted[name], f"the {trusted[name]:.2f} of {settings.reference_model}"
+    elif peers_median is not None:
+        share, words = peers_median, f"the median {peers_median:.2f} of its peer classes"
+    else:
+        return _Reference(CHANCE, CHANCE, None)
     # An e-value needs a mean inside (0, 1); one bin is the least that a histogram can tell from 0 and 1.
-    return min(max(peers_median - settings.suspect_margin, 1 / BINS), 1 - 1 / BINS)
+    threshold = min(max(share - settings.suspect_margin, 1 / BINS), 1 - 1 / BINS)
+    return _Reference(share, threshold, words)
 
 
 def _judge_whole(group: Group, tally: Tally, classes: Sequence[Finding]) -> Finding:
@@ -118,12 +149,12 @@ def _judge_whole(group: Group, tally: Tally, classes: Sequence[Finding]) -> Find
     return finding(group, tally, verdict, message, log10_e_suspect=average)
 
 
-def _class_message(mean: float, peers_median: float | None, log10_e: float) -> str:
-    if peers_median is None:
+def _class_message(mean: float, reference: _Reference, log10_e: float) -> str:
+    if reference.words is None:
         compared = f"against {CHANCE}, chance, for want of {MIN_PEERS} peer classes"
     else:
-        side = "below" if mean < peers_median else "above"
-        compared = f"{abs(mean - peers_median):.2f} {side} the median {peers_median:.2f} of its peer classes"
+        side = "below" if mean < reference.share else "above"
+        compared = f"{abs(mean - reference.share):.2f} {side} {reference.words}"
     return f"mean density share {mean:.2f}, {compared}; e = 10^{log10_e:.1f}"
 
 
@@ -131,42 +162,33 @@ def too_few(tally: Tally, min_images: int) -> str:
     """Says how many images were measured, how many are needed, and what became of the others."""
     lost = [f"{tally.count(status)} {status}" for status in STATUSES[1:] if tally.count(status)]
     skipped = f" ({', '.join(lost)})" if lost else ""
-    return f"{tally.measured} measured images{skipped}, {min_images} are needed"
+    return f"{counted(tally)}{skipped}, {min_images} are needed"
 
 
-def finding(
-    group: Group,
-    tally: Tally,
-    verdict: str,
-    message: str,
-    log10_e_suspect: float | None = None,
-    peers_median: float | None = None,
-) -> Finding:
-    """A row of `findings`; what this version does not compute stays None."""
+def counted(tally: Tally) -> str:
+    """How many measured images there are, and in how many clusters where some belong to one."""
+    images = f"{tally.measured} measured images"
+    return images if tally.units == tally.measured else f"{images} of {tally.units} clusters"
+
+
+def finding(group: Group, tally: Tally, verdict: str, message: str, **found: Any) -> Finding:
+    """A row of `findings`: its identity, counts and verdict, and what else was found; the rest is None."""
     identity = "\x1f".join(
         part or "" for part in (group.model, group.kind, group.class_name, group.slice_key, group.slice_value)
     )
-    return Finding(
-        finding_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
-        model=group.model,
-        group_kind=group.kind,
-        group_name=group_name(group),
-        class_name=group.class_name,
-        slice_key=group.slice_key,
-        slice_value=group.slice_value,
-        verdict=verdict,
-        n=tally.measured,
-        log10_e_suspect=log10_e_suspect,
-        log10_e_confirmed=None,
-        density_share=tally.mean("density_share"),
-        peers_median=peers_median,
-        swap_gap=None,
-        swap_gap_lower=None,
-        swap_gap_upper=None,
-        residual=None,
-        region=None,
-        region_share=None,
-        co_occurring_class=None,
-        exemplars=None,
-        message=message,
-    )
+    known: dict[str, Any] = {
+        "finding_id": hashlib.sha256(identity.encode()).hexdigest()[:16],
+        "model": group.model,
+        "group_kind": group.kind,
+        "group_name": group_name(group),
+        "class_name": group.class_name,
+        "slice_key": group.slice_key,
+        "slice_value": group.slice_value,
+        "verdict": verdict,
+        "n": tally.measured,
+        "density_share": tally.density_share,
+        "message": message,
+        **found,
+    }
+    columns: dict[str, Any] = {field.name: known.get(field.name) for field in dataclasses.fields(Finding)}
+    return Finding(**columns)

@@ -4,15 +4,16 @@ AssociateSlices judges the data themselves, without any model.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
 from transforms.judge.associations import associate
+from transforms.judge.clusters import ClusterKey, ClusterShares, clustered, mean_swap
 from transforms.judge.company import Pair, pairs_of
 from transforms.judge.contingency import Contingency, Name
-from transforms.judge.gaps import GapTally
+from transforms.judge.gaps import GapKey, GapTally, gap_keys
 from transforms.judge.groups import groups_of
 from transforms.judge.heat import Ints
 from transforms.judge.judgement import conclude
@@ -29,22 +30,32 @@ class SummarizeScores(beam.PTransform):
 
     Attributes:
         groups: groups that get a tally even without a score, so that no model is lost in silence.
+        clusters: whether scores may belong to clusters, which are averaged first.
     """
 
     groups: Sequence[Group]
+    clusters: bool = False
 
     def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Group, Tally]]:
         keyed = tuple[Group, Tally]
         tallies = (
             scores
             | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(tuple[Group, Score])
-            | "Tally" >> beam.CombinePerKey(TallyScores()).with_output_types(keyed)
+            | "Tally" >> beam.CombinePerKey(AddUp(Tally.zero, Tally.add)).with_output_types(keyed)
         )
         empty = scores.pipeline | "Groups" >> beam.Create(
             [(group, Tally.zero()) for group in self.groups]
         ).with_output_types(keyed)
+        parts = [tallies, empty]
+        if self.clusters:
+            parts.append(
+                scores
+                | "ByCluster" >> beam.FlatMap(clustered).with_output_types(tuple[ClusterKey, Score])
+                | "TallyClusters" >> beam.CombinePerKey(AddUp(ClusterShares.zero, ClusterShares.add))
+                | "Units" >> beam.FlatMapTuple(_units).with_output_types(keyed)
+            )
         # Joined after the tally: a Flatten before it would hold every score of every group.
-        return (tallies, empty) | beam.Flatten() | "Join" >> beam.CombinePerKey(_added)
+        return parts | beam.Flatten() | "Join" >> beam.CombinePerKey(_added)
 
 
 @dataclasses.dataclass
@@ -77,6 +88,7 @@ class JudgeModels(beam.PTransform):
         company: PCollection from `CountCompany` of the same, or None.
         withheld: why no verdicts are made, None where they are.
         swaps: PCollection of Swap for the counterfactual verdicts, or None to do without.
+        clusters: as for `SummarizeScores`.
 
     Returns:
         PCollections `summaries` and `findings`.
@@ -87,10 +99,12 @@ class JudgeModels(beam.PTransform):
     company: Any = None
     withheld: str | None = None
     swaps: Any = None
+    clusters: bool = False
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
-        judged = self.judged  # by itself, since `self` holds a PCollection
-        summaries = tallies | "Summarise" >> beam.MapTuple(summarise).with_output_types(Summary)
+        judged, settings = self.judged, self.settings  # by themselves, since `self` holds a PCollection
+        gaps = None if self.swaps is None else self.swaps | "TallyGaps" >> TallyGaps(self.clusters)
+        summaries = tallies | "Summarise" >> _Summarise(gaps, judged)
         parts = {
             "tallies": tallies
             | "Judged" >> beam.Filter(lambda item: _is_judged(item[0], judged))
@@ -100,39 +114,65 @@ class JudgeModels(beam.PTransform):
             parts["company"] = self.company | "CompanyByModel" >> beam.Map(
                 _company_by_model
             ).with_output_types(tuple[str, tuple[Pair, Any]])
-        if self.swaps is not None:
-            parts["gaps"] = (
-                self.swaps
-                | "ByClass" >> beam.Map(_by_class).with_output_types(tuple[tuple[str, str], Swap])
-                | "Gaps" >> beam.CombinePerKey(TallySwaps())
-                | "GapsByModel" >> beam.MapTuple(_gap_by_model).with_output_types(tuple[str, Any])
+        if gaps is not None:
+            parts["gaps"] = gaps | "GapsByModel" >> beam.MapTuple(_gap_by_model).with_output_types(
+                tuple[str, Any]
             )
+        trusted = parts["tallies"] | "Trusted" >> beam.FlatMap(
+            _trusted, settings.reference_model, settings.min_images
+        ).with_output_types(tuple[str, float])
         findings = (
             parts
             | "OneModel" >> beam.CoGroupByKey()
             | "Judge"
-            >> beam.FlatMap(_judge, self.settings, self.withheld, self.swaps is not None).with_output_types(
-                Finding
-            )
+            >> beam.FlatMap(
+                _judge, settings, self.withheld, gaps is not None, beam.pvalue.AsDict(trusted)
+            ).with_output_types(Finding)
         )
         return {"summaries": summaries, "findings": findings}
 
 
-class TallySwaps(beam.CombineFn):
-    """Adds swaps up; only delegates to `GapTally`."""
+@dataclasses.dataclass
+class TallyGaps(beam.PTransform):
+    """Swap -> ((model, GapKey), GapTally), one for each class and slice within a class.
 
-    def create_accumulator(self) -> GapTally:
-        return GapTally.zero()
+    Attributes:
+        clusters: whether swaps may belong to clusters, which are averaged first.
+    """
 
-    def add_input(self, tally: GapTally, swap: Swap) -> GapTally:
-        tally.add(swap)
-        return tally
+    clusters: bool = False
 
-    def merge_accumulators(self, tallies: Iterable[GapTally]) -> GapTally:
-        return sum(tallies, start=GapTally.zero())
+    def expand(self, swaps: beam.PCollection[Swap]) -> beam.PCollection[tuple[tuple[str, GapKey], GapTally]]:
+        if self.clusters:
+            swaps = (
+                swaps
+                | "ByCluster" >> beam.Map(_by_cluster)
+                | "OfCluster" >> beam.GroupByKey()
+                | "Mean" >> beam.MapTuple(lambda _, group: mean_swap(group)).with_output_types(Swap)
+            )
+        return (
+            swaps
+            | "ByClass" >> beam.FlatMap(_by_class).with_output_types(tuple[tuple[str, GapKey], Any])
+            | "Gaps" >> beam.CombinePerKey(AddUp(GapTally.zero, _add_gap))
+        )
 
-    def extract_output(self, tally: GapTally) -> GapTally:
-        return tally
+
+@dataclasses.dataclass
+class _Summarise(beam.PTransform):
+    """(Group, Tally) -> Summary, with the swaps of the class where there are any."""
+
+    gaps: Any
+    judged: Mapping[str, tuple[str, str]]
+
+    def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> beam.PCollection[Summary]:
+        if self.gaps is None:
+            return tallies | beam.MapTuple(summarise).with_output_types(Summary)
+        # A side input: as large as there are classes. A join by group would be by the pickle of a row, which
+        # differs between what a worker made and what it received.
+        of_classes = self.gaps | "OfClasses" >> beam.FlatMap(_gap_of_class)
+        return tallies | "Row" >> beam.Map(
+            _summary, self.judged, beam.pvalue.AsDict(of_classes)
+        ).with_output_types(Summary)
 
 
 @dataclasses.dataclass
@@ -184,20 +224,28 @@ class CountTogether(beam.CombineFn):
         return counts
 
 
-class TallyScores(beam.CombineFn):
-    """Adds scores up; only delegates to `Tally`."""
+class AddUp(beam.CombineFn):
+    """Adds elements up to a tally.
 
-    def create_accumulator(self) -> Tally:
-        return Tally.zero()
+    Args:
+        zero: makes an empty tally; tallies merge by `+`.
+        add: adds an element to a tally, in place.
+    """
 
-    def add_input(self, tally: Tally, score: Score) -> Tally:
-        tally.add(score)
+    def __init__(self, zero: Callable[[], Any], add: Callable[[Any, Any], None]) -> None:
+        self._zero, self._add = zero, add
+
+    def create_accumulator(self) -> Any:
+        return self._zero()
+
+    def add_input(self, tally: Any, element: Any) -> Any:
+        self._add(tally, element)
         return tally
 
-    def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:
-        return _added(tallies)
+    def merge_accumulators(self, tallies: Iterable[Any]) -> Any:
+        return sum(tallies, start=self._zero())
 
-    def extract_output(self, tally: Tally) -> Tally:
+    def extract_output(self, tally: Any) -> Any:
         return tally
 
 
@@ -251,15 +299,65 @@ def _judge(
     settings: JudgeSettings,
     withheld: str | None,
     swapped: bool,
+    trusted: Mapping[str, float],
 ) -> Iterator[Finding]:
-    of_model = {part: dict(rows) for part, rows in item[1].items()}
-    gaps = of_model.get("gaps", {}) if swapped else None
-    yield from conclude(of_model["tallies"], of_model.get("company", {}), gaps, settings, withheld)
+    model, parts = item
+    of_model = {part: dict(rows) for part, rows in parts.items()}
+    yield from conclude(
+        of_model["tallies"],
+        of_model.get("company", {}),
+        of_model.get("gaps", {}) if swapped else None,
+        settings,
+        withheld,
+        None if model == settings.reference_model else trusted,
+    )
 
 
-def _by_class(swap: Swap) -> tuple[tuple[str, str], Swap]:
-    return (swap.model, swap.class_name), swap
+def _trusted(
+    item: tuple[str, tuple[Group, Tally]], reference: str | None, least: int
+) -> Iterator[tuple[str, float]]:
+    """The classes of the reference model of which enough was measured, and their mean density share."""
+    model, (group, tally) = item
+    if model == reference and group.kind == "class" and tally.units >= least:
+        assert tally.density_share is not None
+        yield str(group.class_name), tally.density_share
 
 
-def _gap_by_model(key: tuple[str, str], tally: GapTally) -> tuple[str, tuple[str, GapTally]]:
+def _units(key: ClusterKey, shares: ClusterShares) -> Iterator[tuple[Group, Tally]]:
+    yield from shares.units(key[0])
+
+
+def _by_cluster(swap: Swap) -> tuple[tuple[str, str, bool, str], Swap]:
+    """The key of the unit that a swap belongs to: its cluster, or its image where it has none."""
+    unit = swap.example_id if swap.cluster is None else swap.cluster
+    return (swap.model, swap.class_name, swap.cluster is None, unit), swap
+
+
+def _by_class(swap: Swap) -> Iterator[tuple[tuple[str, GapKey], tuple[Swap, bool]]]:
+    for key in gap_keys(swap):
+        yield (swap.model, key), (swap, key[1] is not None)
+
+
+def _add_gap(tally: GapTally, item: tuple[Swap, bool]) -> None:
+    swap, own = item
+    tally.add(swap, own=own)
+
+
+def _gap_by_model(key: tuple[str, GapKey], tally: GapTally) -> tuple[str, tuple[GapKey, GapTally]]:
     return key[0], (key[1], tally)
+
+
+def _gap_of_class(item: tuple[tuple[str, GapKey], GapTally]) -> Iterator[tuple[tuple[str, str], GapTally]]:
+    (model, (name, slice_key, _)), tally = item
+    if slice_key is None:
+        yield (model, name), tally
+
+
+def _summary(
+    item: tuple[Group, Tally],
+    judged: Mapping[str, tuple[str, str]],
+    gaps: Mapping[tuple[str, str], GapTally],
+) -> Summary:
+    group, tally = item
+    of_class = group.kind == "class" and _is_judged(group, judged)
+    return summarise(group, tally, gaps.get((group.model, str(group.class_name))) if of_class else None)

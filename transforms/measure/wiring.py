@@ -88,17 +88,18 @@ class AddSwaps(beam.PTransform):
         return scores | "Add" >> beam.Map(_with_swap, beam.pvalue.AsDict(found)).with_output_types(Score)
 
 
-def _swap_of(swap: Swap) -> tuple[tuple[str, str, str], tuple[float, float]]:
-    return (swap.model, swap.example_id, swap.class_name), (swap.gap, swap.residual)
+def _swap_of(swap: Swap) -> tuple[tuple[str, str, str], tuple[float, float, float]]:
+    return (swap.model, swap.example_id, swap.class_name), (swap.gap, swap.residual, swap.other)
 
 
-def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, float]]) -> Score:
+def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, float, float]]) -> Score:
     found = swaps.get((score.model, score.example_id, score.target_name or ""))
     if score.target_rule != "annotated" or found is None:
         return score
     # Not dataclasses.replace: a row that has travelled may be a look-alike.
     values = {field.name: getattr(score, field.name) for field in dataclasses.fields(Score)}
-    return Score(**{**values, "swap_gap": found[0], "residual": found[1]})
+    names = ("swap_gap", "residual", "other_background_probability")
+    return Score(**{**values, **dict(zip(names, found, strict=True))})
 
 
 def _is_first(
@@ -162,13 +163,14 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
             **measures,
             swap_gap=None,
             residual=None,
-            cluster=None,
+            cluster=explanation.cluster,
             map_height=explanation.map_height,
             map_width=explanation.map_width,
             heatmap=None if explanation.target_class is None else heatmap.ravel().tolist(),
             slices=explanation.slices,
             position=explanation.position,
             shard=explanation.shard,
+            other_background_probability=None,
             scene=scene if status == "ok" and explanation.target_rule == "annotated" else None,
             outside=None,
         )

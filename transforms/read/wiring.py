@@ -84,6 +84,7 @@ class ReadExamples(beam.PTransform):
         shards: from `list_shards`.
         settings: the config's `data`.
         slices: metadata keys to keep.
+        cluster: the metadata key whose value is an example's cluster, or None.
         limit: read only the first records of each shard.
 
     Returns:
@@ -93,14 +94,16 @@ class ReadExamples(beam.PTransform):
     shards: Sequence[Shard]
     settings: DataSettings
     slices: Sequence[str]
+    cluster: str | None = None
     limit: int | None = None
 
     def expand(self, root: Any) -> Any:
+        reading = _ReadShard(self.settings, self.slices, self.cluster, self.limit)
         records = (
             root
             | "Shards" >> beam.Create(self.shards).with_output_types(Shard)
             | "SpreadShards" >> beam.Reshuffle()
-            | "ReadShard" >> _divided(_ReadShard(self.settings, self.slices, self.limit))
+            | "ReadShard" >> _divided(reading)
         )
         examples, dead_letters = records.examples, [records.dead_letters]
         if not FORMATS[_format(self.settings)].holds_images:
@@ -146,9 +149,13 @@ def _divided(reading: beam.DoFn) -> beam.ParDo:
 
 
 class _ReadShard(beam.DoFn):
-    def __init__(self, settings: DataSettings, slices: Sequence[str], limit: int | None) -> None:
+    def __init__(
+        self, settings: DataSettings, slices: Sequence[str], cluster: str | None, limit: int | None
+    ) -> None:
         self._settings = settings
         self._slices = tuple(slices)
+        self._cluster = cluster
+        self._keys = self._slices if cluster is None else tuple(dict.fromkeys((*slices, cluster)))
         self._limit = limit
 
     def process(self, shard: Shard) -> Iterator[Any]:
@@ -158,11 +165,19 @@ class _ReadShard(beam.DoFn):
     def _records(self, shard: Shard) -> Iterator[Any]:
         for path in shard.paths:
             try:
-                for record in _read(Source(path, shard.name, self._slices), self._settings):
-                    yield _dead(path, record) if isinstance(record, Bad) else record
+                for record in _read(Source(path, shard.name, self._keys), self._settings):
+                    yield _dead(path, record) if isinstance(record, Bad) else self._clustered(record)
             except DataError as error:
                 # The first file was of the format when the run was planned; this one is not.
                 yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
+
+    def _clustered(self, example: Example) -> Example:
+        """The example with its cluster, which is no slice unless the config wants it for one too."""
+        if self._cluster is None:
+            return example
+        cluster = next((entry.value for entry in example.slices if entry.key == self._cluster), None)
+        kept = [entry for entry in example.slices if entry.key in self._slices]
+        return dataclasses.replace(example, slices=kept, cluster=cluster)
 
 
 _BUT_IMAGE = [field.name for field in dataclasses.fields(Example) if field.name != "image"]

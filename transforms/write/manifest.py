@@ -14,8 +14,8 @@ from transforms.write.schemas import SCHEMA_VERSION, TABLES
 
 FLAGS = ("confirmed", "hidden", "suspect")
 
-# What is counted in the pipeline: ("records",), ("dead_letters", reason), ("unmapped", model, name),
-# ("slice", key), ("allowed", name), ("status", model, method, status).
+# What is counted in the pipeline: ("records",), ("clustered",), ("dead_letters", reason),
+# ("unmapped", model, name), ("slice", key), ("allowed", name), ("status", model, method, status).
 Counts = Mapping[tuple[str, ...], int]
 
 
@@ -102,8 +102,10 @@ def build_manifest(
         "dead_letters": dead,
         "unmapped": _nested(counts, "unmapped"),
         "slices": {key: counts.get(("slice", key), 0) for key in run.slices},
+        "clustered": counts.get(("clustered",), 0),
         "allowed_classes": _counted(counts, "allowed"),
         "verdicts": _verdicts(findings),
+        "tests": _tests(findings),
         "flagged": [
             {
                 name: getattr(finding, name)
@@ -179,6 +181,24 @@ def _associations(keys: Sequence[str], associations: Sequence[Association]) -> l
 
 def _plain(row: Any, kind: Any) -> dict[str, Any]:
     return {field.name: getattr(row, field.name) for field in dataclasses.fields(kind)}
+
+
+def _tests(findings: Sequence[Finding]) -> dict[str, dict[str, int]]:
+    """For each model how many hypotheses were tested and how; each of these is a family of its own."""
+    tested = {
+        "class_density_share": ("class", "log10_e_suspect"),
+        "class_swap": ("class", "log10_e_confirmed"),
+        "slice_density_share": ("slice", "p_value"),
+        "slice_swap": ("slice", "log10_e_confirmed"),
+    }
+    counts = Counter(
+        (finding.model, name)
+        for finding in findings
+        for name, (kind, column) in tested.items()
+        if finding.group_kind == kind and getattr(finding, column) is not None
+    )
+    models = sorted({finding.model for finding in findings})
+    return {model: {name: counts[model, name] for name in tested} for model in models}
 
 
 def _verdicts(findings: Sequence[Finding]) -> dict[str, Any]:

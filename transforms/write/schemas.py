@@ -51,6 +51,7 @@ TABLES: dict[str, pa.Schema] = {
         ("map_width", pa.int64()),
         ("heatmap", pa.list_(pa.float32())),
         ("slices", _SLICES),
+        ("other_background_probability", pa.float64()),
         required=("model", "example_id", "source", "method", "target_layer", "target_rule", "status"),
     ),
     "summaries": _schema(
@@ -113,6 +114,11 @@ TABLES: dict[str, pa.Schema] = {
         ("co_occurring_class", pa.string()),
         ("exemplars", pa.list_(pa.binary())),
         ("message", pa.string()),
+        ("reference", pa.float64()),
+        ("detectable_density_share", pa.float64()),
+        ("detectable_gap", pa.float64()),
+        ("p_value", pa.float64()),
+        ("cohens_d", pa.float64()),
         required=("finding_id", "model", "group_kind", "group_name", "verdict", "n", "message"),
     ),
     "dead_letters": _schema(
