@@ -7,11 +7,12 @@ import apache_beam as beam
 from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
-from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
+from transforms.explain.wiring import CompareControls, ExplainExamples, SampleExamples, SwapBackgrounds
+from transforms.health import HealthScore
 from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
-from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
+from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureHealth, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
 from transforms.records import DeadLetter, Swap
 from transforms.write.wiring import WriteReport
@@ -50,9 +51,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     located = scores | "Locate" >> LocateHeat(allowed)
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    swaps = _swaps(root, config, plan, read["examples"], duplicates["keys"]) if plan.confirms else None
+    swaps, health = _tests(root, config, plan, read["examples"], duplicates["keys"], allowed)
     judged = tallies | "JudgeModels" >> JudgeModels(
-        config.judge, plan.judged, company, plan.withheld, swaps, clusters
+        config.judge, plan.judged, company, plan.withheld, swaps, clusters, health
     )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
@@ -89,18 +90,39 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "dead_letters": dead_letters,
         "counts": counts,
         "associations": associations,
+        "health": judged["health"],
     } | "Write" >> WriteReport(plan.run)
 
 
-def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any) -> Any:
-    """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
-    judge = config.judge
-    samples = examples | "Sample" >> SampleExamples(plan.specs, judge.images_per_class, judge.confirm_budget)
-    again = root | "ReadAgain" >> ReadExamples(
-        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
-    )
-    return (
-        again["examples"]
-        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)
-        | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
-    )
+def _tests(
+    root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any, allowed: Allowed
+) -> tuple[Any, Any]:
+    """The swaps and the health scores of sampled examples, None where not asked for.
+
+    What is sampled of all examples is read again, so that no image waits in memory.
+    """
+    swaps = health = None
+    judge, shards = config.judge, plan.listing.shards
+    if plan.confirms or plan.checks_health:
+        again = root | "ReadAgain" >> ReadExamples(
+            shards, config.data, config.slices, config.cluster, plan.limit
+        )
+    if plan.confirms:
+        samples = examples | "Sample" >> SampleExamples(
+            plan.specs, judge.images_per_class, judge.confirm_budget
+        )
+        swaps = (
+            again["examples"]
+            | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)
+            | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
+        )
+    if plan.checks_health:
+        method = plan.run.details["verdict_method"]
+        health = (
+            again["examples"]
+            | "CompareControls"
+            >> CompareControls(plan.specs, config.explain, method, judge.health_images, examples)
+            | "MeasureHealth" >> MeasureHealth(allowed)
+            | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
+        )
+    return swaps, health

@@ -101,7 +101,7 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
     for model in ("tiny", "flat"):
         judged = {g: t for g, t in tallies.items() if g.model == model and g.method == "hirescam"}
         together = {pair: n for pair, n in company.items() if pair[0] in judged}
-        findings += conclude(judged, together, gaps[model], config.judge)
+        findings += conclude(judged, together, gaps[model], config.judge).findings
     for index, row in enumerate(scores):
         swap = swaps.get((row.model, row.example_id, row.target_name))
         if row.target_rule == "annotated" and swap is not None:

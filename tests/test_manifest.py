@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from transforms.health import Health
 from transforms.labels import AssociatedPair, Association
 from transforms.records import Finding
 from transforms.write.manifest import Counts, Part, RunRecord, build_manifest, to_json
@@ -29,6 +30,7 @@ def make_run(*, max_bad_fraction: float = 0.01) -> RunRecord:
             "tool": {"name": "gradcam-audit", "version": "9.9"},
             "config_sha256": "abc",
             "limit": None,
+            "models": [{"name": "m", "classes": 3}],
             "data": {"format": "coco"},
         },
     )
@@ -48,12 +50,19 @@ def manifest(
     parts: Sequence[Part] = (),
     findings: Sequence[Finding] = (),
     associations: Sequence[Association] = (),
+    health: Sequence[Health] = (),
     max_bad_fraction: float = 0.01,
     finished: datetime.datetime = FINISHED,
 ) -> dict[str, Any]:
     run = make_run(max_bad_fraction=max_bad_fraction)
     return build_manifest(
-        run, {("records",): 100} if counts is None else counts, parts, findings, associations, finished
+        run,
+        {("records",): 100} if counts is None else counts,
+        parts,
+        findings,
+        associations,
+        health,
+        finished,
     )
 
 
@@ -93,6 +102,7 @@ def test_a_complete_run() -> None:
         "tool": {"name": "gradcam-audit", "version": "9.9"},
         "config_sha256": "abc",
         "limit": None,
+        "models": [{"name": "m", "classes": 3, "health": None}],
         "data": {"format": "coco", "associations": []},
     } == manifest(counts, parts=parts)
 

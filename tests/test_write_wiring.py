@@ -12,6 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from transforms.health import Health
 from transforms.labels import Association
 from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write import wiring
@@ -34,7 +35,12 @@ def make_run(output: Path, run_id: str = "r1") -> RunRecord:
         max_bad_fraction=0.01,
         models=["m"],
         slices=[],
-        details={"tool": {"name": "gradcam-audit", "version": "9.9"}, "config_sha256": "abc", "data": {}},
+        details={
+            "tool": {"name": "gradcam-audit", "version": "9.9"},
+            "config_sha256": "abc",
+            "models": [],
+            "data": {},
+        },
     )
 
 
@@ -68,6 +74,7 @@ def write(
         "findings": (findings, Finding),
         "dead_letters": (dead_letters, DeadLetter),
         "associations": ((), Association),
+        "health": ((), Health),
         "counts": (list(counts.items()), tuple[tuple[str, ...], int]),
     }
     with beam.Pipeline("FnApiRunner") as pipeline:

@@ -289,7 +289,7 @@ class Engine:
 
     def _compiled(self, function: Callable[..., Any], batch: int, *specs: tf.TensorSpec) -> Any:
         images = tf.TensorSpec((batch, *self.input_size, 3), tf.uint8)
-        return compiled(function, [images, *specs], self._program.classifier.weight_bytes)
+        return compiled(function, [images, *specs], self._program.freezes)
 
     def _expect_gradients(self, seen: bool) -> None:
         """Tells a model whose gradient is zero everywhere from a first batch that happens to have no heat.

@@ -1,11 +1,11 @@
 """Classifiers with weights drawn anew: the controls that a trained model's explanations must differ from.
 
-The test is that of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018. Theirs draws weights as the
-architecture would; a model file does not say how. Here every weight keeps its own values, in random order and
-with random signs: that is the same scale for any kind of file. The order alone would not do: what a ReLU lets
-through is positive, so a layer whose weights are negative on average is silent in any order.
+The test is that of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018. Theirs draws weights as
+before training; a model file does not say how that was. Here every weight keeps its own values, in random
+order and with random signs: the same scale, for any kind of file. The order alone would not do: what a ReLU
+lets through is positive, so a layer whose weights are negative on average is silent in any order.
 
-Biases and normalisation (tensors with one axis, or one that is longer than 1 only at its end) stay as they are.
+Biases and normalisation, which are vectors, stay as they are.
 """
 
 import dataclasses
@@ -41,8 +41,8 @@ class _Trace:
 class Reinitialised(Program):
     """A program that runs its classifier with weights drawn anew.
 
-    The classifier is traced as it is, and the trace copied with other weights in their places; so the explained
-    layers and the logits are those of the trained model, whatever its file is.
+    The classifier is traced as it is, and the trace copied with other weights in their places; so the
+    explained layers and the logits stand where those of the trained model do, whatever its file is.
 
     Args:
         trained: the program of the trained model, which is left as it is.
@@ -64,7 +64,13 @@ class Reinitialised(Program):
             else:
                 self._drawn[index] = _shuffled(tf.make_ndarray(source.op.get_attr("value")), index)
 
+    @property
+    def freezes(self) -> bool:
+        """False: for a few batches it would not pay."""
+        return False
+
     def dissect(self, values: tf.Tensor) -> Anatomy:
+        """As for the trained model, in a copy of it with the drawn weights."""
         trace = self._traced(values.shape[0])
         graph, anatomy = tf.compat.v1.get_default_graph(), trace.anatomy
         replaced = {trace.images.name: values}
@@ -138,7 +144,7 @@ def _weights(trace: _Trace) -> Iterator[tuple[tf.Tensor, bool]]:
 
 
 def _sources(graph: Any) -> Iterator[tf.Tensor]:
-    """Floating variables and constants that are as large as weights are."""
+    """Variables and constants that are as large as weights are; int8 where a model is quantised."""
     variables = {id(variable.handle): variable for variable in graph.variables}
     for outside, inside in graph.captures:
         if id(outside) in variables and _is_weight(variables[id(outside)]):
@@ -150,7 +156,7 @@ def _sources(graph: Any) -> Iterator[tf.Tensor]:
 
 def _is_weight(values: tf.Variable | tf.Tensor) -> bool:
     shape = values.shape.as_list()
-    return bool(values.dtype.is_floating and np.prod(shape[:-1]) > 1)
+    return bool((values.dtype.is_floating or values.dtype == tf.int8) and np.prod(shape[:-1]) > 1)
 
 
 def _variable_of(source: tf.Tensor, graph: Any) -> tf.Variable:

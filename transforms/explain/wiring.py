@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
+from transforms.explain.controls import Controls, compared_name, known_names
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
 from transforms.explain.sampling import (
     MOST_DONORS_OF_CLASS,
@@ -19,6 +20,7 @@ from transforms.explain.sampling import (
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
+from transforms.health import HealthMaps
 from transforms.progress import PROGRESS
 from transforms.records import DeadLetter, Example, Explanation, Swap
 
@@ -140,8 +142,46 @@ class SwapBackgrounds(beam.PTransform):
         )
 
 
+@dataclasses.dataclass
+class CompareControls(beam.PTransform):
+    """Example -> HealthMaps: sampled examples, read again, explained by each model and its controls.
+
+    Attributes:
+        specs: the models.
+        settings: as for ExplainExamples, whose engines are used.
+        method: whose heatmaps are compared.
+        images: examples that are sampled for each model.
+        first: PCollection of the examples as they were read first, of which the sample is drawn.
+    """
+
+    specs: Sequence[ModelSpec]
+    settings: ExplainSettings
+    method: str
+    images: int
+    first: Any
+
+    def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[HealthMaps]:
+        specs, size = list(self.specs), self.settings.batch_size  # by themselves: `self` holds a PCollection
+        drawn = beam.pvalue.AsSingleton(
+            self.first
+            | "RankImages" >> beam.FlatMap(_ranked_by_model, specs).with_output_types(tuple[str, int])
+            | "Smallest" >> beam.CombinePerKey(_SmallestRanks(self.images))
+            | "Last" >> beam.MapTuple(lambda model, ranks: (model, ranks[-1]))
+            | "Drawn" >> beam.combiners.ToDict()
+        )
+        return (
+            examples
+            | "OfSample" >> beam.Filter(_is_compared, drawn, specs)
+            | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
+            | "Compare"
+            >> beam.ParDo(_CompareBatch(specs, self.settings, self.method), drawn).with_output_types(
+                HealthMaps
+            )
+        )
+
+
 class _SmallestRanks(beam.CombineFn):
-    """The smallest distinct ranks of a class, ascending."""
+    """The smallest distinct ranks of a key, ascending."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -175,6 +215,27 @@ class _SwapBatch(beam.DoFn):
             explainer = Explainer(self._specs, self._settings)
             self._swapper = Swapper(explainer, Donors.among(donors, samples), samples)
         yield from self._swapper.swap(batch)
+
+
+class _CompareBatch(beam.DoFn):
+    def __init__(self, specs: Sequence[ModelSpec], settings: ExplainSettings, method: str) -> None:
+        self._specs, self._settings, self._method = specs, settings, method
+        self._controls: Controls | None = None
+
+    def process(self, batch: Sequence[Example], drawn: dict[str, int]) -> Iterator[HealthMaps]:
+        if self._controls is None:  # the side input is the same throughout
+            self._controls = Controls(Explainer(self._specs, self._settings), self._method, drawn)
+        yield from self._controls.compare(batch)
+
+
+def _ranked_by_model(example: Example, specs: Sequence[ModelSpec]) -> Iterator[tuple[str, int]]:
+    for spec in specs:
+        if any(known_names(example, spec)):
+            yield spec.settings.name, rank(example.example_id)
+
+
+def _is_compared(example: Example, drawn: dict[str, int], specs: Sequence[ModelSpec]) -> bool:
+    return any(compared_name(example, spec, drawn) is not None for spec in specs)
 
 
 def _ranked(example: Example, known: frozenset[str]) -> Iterator[tuple[str, int]]:

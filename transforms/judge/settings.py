@@ -51,6 +51,13 @@ class JudgeSettings(Settings):
     confirm_budget: int = pydantic.Field(
         20000, ge=2, description="images that are so tested in all; many classes get fewer each"
     )
+    health_images: int = pydantic.Field(
+        128,
+        ge=0,
+        le=10000,
+        description="images on which a model's heatmaps are compared with those of the same network with its "
+        "weights drawn anew; 0 does without",
+    )
     allowed_regions: Annotated[tuple[Region, ...], pydantic.Strict(False)] = pydantic.Field(
         (),
         description="parts of the picture that are accepted context: outside the boxes, heat there counts "

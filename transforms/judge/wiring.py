@@ -9,12 +9,14 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.health import HealthScore
 from transforms.judge.associations import associate
 from transforms.judge.clusters import ClusterKey, ClusterShares, clustered, mean_swap
 from transforms.judge.company import Pair, pairs_of
 from transforms.judge.contingency import Contingency, Name
 from transforms.judge.gaps import GapKey, GapTally, gap_keys
 from transforms.judge.groups import groups_of
+from transforms.judge.health import HealthTally
 from transforms.judge.heat import Ints
 from transforms.judge.judgement import conclude
 from transforms.judge.settings import JudgeSettings
@@ -89,9 +91,10 @@ class JudgeModels(beam.PTransform):
         withheld: why no verdicts are made, None where they are.
         swaps: PCollection of Swap for the counterfactual verdicts, or None to do without.
         clusters: as for `SummarizeScores`.
+        health: PCollection of HealthScore that heatmaps are trusted by, or None to do without.
 
     Returns:
-        PCollections `summaries` and `findings`.
+        PCollections `summaries`, `findings` and `health`, which is empty where nothing was compared.
     """
 
     settings: JudgeSettings
@@ -100,6 +103,7 @@ class JudgeModels(beam.PTransform):
     withheld: str | None = None
     swaps: Any = None
     clusters: bool = False
+    health: Any = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
         judged, settings = self.judged, self.settings  # by themselves, since `self` holds a PCollection
@@ -118,18 +122,28 @@ class JudgeModels(beam.PTransform):
             parts["gaps"] = gaps | "GapsByModel" >> beam.MapTuple(_gap_by_model).with_output_types(
                 tuple[str, Any]
             )
+        if self.health is not None:
+            parts["health"] = (
+                self.health
+                | "HealthByModel" >> beam.Map(_health_by_model).with_output_types(tuple[str, HealthScore])
+                | "TallyHealth" >> beam.CombinePerKey(AddUp(HealthTally.zero, HealthTally.add))
+            )
         trusted = parts["tallies"] | "Trusted" >> beam.FlatMap(
             _trusted, settings.reference_model, settings.min_images
         ).with_output_types(tuple[str, float])
-        findings = (
+        judged_models = (
             parts
             | "OneModel" >> beam.CoGroupByKey()
             | "Judge"
-            >> beam.FlatMap(
-                _judge, settings, self.withheld, gaps is not None, beam.pvalue.AsDict(trusted)
-            ).with_output_types(Finding)
+            >> beam.FlatMap(_judge, settings, self.withheld, beam.pvalue.AsDict(trusted))
+            .with_outputs("health", main="findings")
+            .with_output_types(Finding)
         )
-        return {"summaries": summaries, "findings": findings}
+        return {
+            "summaries": summaries,
+            "findings": judged_models.findings,
+            "health": judged_models.health,
+        }
 
 
 @dataclasses.dataclass
@@ -298,19 +312,25 @@ def _judge(
     item: tuple[str, dict[str, Iterable[Any]]],
     settings: JudgeSettings,
     withheld: str | None,
-    swapped: bool,
     trusted: Mapping[str, float],
-) -> Iterator[Finding]:
+) -> Iterator[Any]:
     model, parts = item
-    of_model = {part: dict(rows) for part, rows in parts.items()}
-    yield from conclude(
-        of_model["tallies"],
-        of_model.get("company", {}),
-        of_model.get("gaps", {}) if swapped else None,
+    concluded = conclude(
+        dict(parts["tallies"]),
+        dict(parts.get("company", ())),
+        dict(parts["gaps"]) if "gaps" in parts else None,
         settings,
         withheld,
         None if model == settings.reference_model else trusted,
+        next(iter(parts["health"]), HealthTally.zero()) if "health" in parts else None,
     )
+    yield from concluded.findings
+    if concluded.health is not None:
+        yield beam.pvalue.TaggedOutput("health", concluded.health)
+
+
+def _health_by_model(score: HealthScore) -> tuple[str, HealthScore]:
+    return score.model, score
 
 
 def _trusted(

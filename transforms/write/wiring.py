@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from transforms.health import Health
 from transforms.labels import Association
 from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
@@ -24,7 +25,7 @@ class WriteReport(beam.PTransform):
     """The four tables and their counts -> Parquet files and the manifest.
 
     Takes a dict of PCollections: `scores`, `summaries`, `findings`, `dead_letters`, `counts` of (key, count)
-    pairs as `transforms.write.manifest.Counts` has them, and `associations` of the data.
+    pairs as `transforms.write.manifest.Counts` has them, `associations` of the data, `health` of the models.
 
     Attributes:
         run: what is known of the run.
@@ -60,6 +61,7 @@ class WriteReport(beam.PTransform):
                 counts=beam.pvalue.AsDict(tables["counts"]),
                 findings=beam.pvalue.AsList(tables["findings"]),
                 associations=beam.pvalue.AsList(tables["associations"]),
+                health=beam.pvalue.AsList(tables["health"]),
             )
         )
 
@@ -131,6 +133,7 @@ def _publish(
     counts: Mapping[tuple[str, ...], int],
     findings: Sequence[Finding],
     associations: Sequence[Association],
+    health: Sequence[Health],
 ) -> dict[str, Any]:
     present = {part.table for part in parts}
     # A table without rows still gets a file, so that a query over it finds its columns.
@@ -140,7 +143,7 @@ def _publish(
     if FileSystems.exists(run.paths.staging):
         FileSystems.delete([run.paths.staging])
     finished = datetime.datetime.now(datetime.UTC)
-    manifest = build_manifest(run, counts, parts, findings, associations, finished)
+    manifest = build_manifest(run, counts, parts, findings, associations, health, finished)
     write_text(run.paths.record("manifest.json"), to_json(manifest))
     return manifest
 
