@@ -261,8 +261,8 @@ def test_a_corrupt_shard_fails_the_run_whatever_its_share() -> None:
         "or set max_bad_fraction to 1 to go on without them"
     )
 
-    assert expected == build_manifest(make_run(), counts, [], [], [], FINISHED)["failure"]
-    assert build_manifest(make_run(max_bad_fraction=1.0), counts, [], [], [], FINISHED)["complete"]
+    assert expected == build_manifest(make_run(), counts, [], [], [], [], FINISHED)["failure"]
+    assert build_manifest(make_run(max_bad_fraction=1.0), counts, [], [], [], [], FINISHED)["complete"]
 
 
 def test_a_model_without_a_score_fails_the_run() -> None:
@@ -272,7 +272,7 @@ def test_a_model_without_a_score_fails_the_run() -> None:
 
     assert (
         "no record could be scored for model other: the class map has none of the annotated names (cat, dog)"
-        == build_manifest(run, {**scored, **unmapped}, [], [], [], FINISHED)["failure"]
+        == build_manifest(run, {**scored, **unmapped}, [], [], [], [], FINISHED)["failure"]
     )
 
 
@@ -281,7 +281,7 @@ def test_associations_stand_in_the_order_of_the_slices() -> None:
     told = Association("camera", 20, 0, 2, 0.5, 0.8, 1e-8, True, [pair], "camera=A in 90 % of cat")
     untold = Association("id", 20, 0, None, None, None, None, None, [], "not tested: more than 100 values")
     run = dataclasses.replace(make_run(), slices=["id", "camera"])
-    found = build_manifest(run, {("records",): 20}, [], [], [told, untold], FINISHED)["data"]
+    found = build_manifest(run, {("records",): 20}, [], [], [told, untold], [], FINISHED)["data"]
 
     assert ["id", "camera"] == [row["slice_key"] for row in found["associations"]]
     assert {
