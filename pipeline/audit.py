@@ -9,7 +9,7 @@ from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.explain.wiring import CompareControls, ExplainExamples, SampleExamples, SwapBackgrounds
 from transforms.health import HealthScore
-from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, SummarizeScores
+from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, RankSuspects, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureHealth, MeasureLocalization
@@ -30,9 +30,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         PCollection of one manifest, once it is written.
     """
     # Shard names are spread over the workers; images stay where they were read.
-    read = root | "Read" >> ReadExamples(
-        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
-    )
+    read = _read(root, "Read", config, plan)
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
@@ -51,7 +49,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     located = scores | "Locate" >> LocateHeat(allowed)
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    swaps, health = _tests(root, config, plan, read["examples"], duplicates["keys"], allowed)
+    # What is sampled of all examples is read again, so that no image waits in memory.
+    again = (
+        _read(root, "ReadAgain", config, plan)["examples"] if plan.confirms or plan.checks_health else None
+    )
+    sampled = (plan, config, read["examples"], again, duplicates["keys"])
+    swaps = _swaps(*sampled, tallies) if plan.confirms else None
+    health = _health(*sampled, allowed) if plan.checks_health else None
     judged = tallies | "JudgeModels" >> JudgeModels(
         config.judge, plan.judged, company, plan.withheld, swaps, clusters, health
     )
@@ -94,35 +98,31 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     } | "Write" >> WriteReport(plan.run)
 
 
-def _tests(
-    root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any, allowed: Allowed
-) -> tuple[Any, Any]:
-    """The swaps and the health scores of sampled examples, None where not asked for.
+def _read(root: Any, name: str, config: Config, plan: Plan) -> Any:
+    shards = plan.listing.shards
+    return root | name >> ReadExamples(shards, config.data, config.slices, config.cluster, plan.limit)
 
-    What is sampled of all examples is read again, so that no image waits in memory.
-    """
-    swaps = health = None
-    judge, shards = config.judge, plan.listing.shards
-    if plan.confirms or plan.checks_health:
-        again = root | "ReadAgain" >> ReadExamples(
-            shards, config.data, config.slices, config.cluster, plan.limit
-        )
-    if plan.confirms:
-        samples = examples | "Sample" >> SampleExamples(
-            plan.specs, judge.images_per_class, judge.confirm_budget
-        )
-        swaps = (
-            again["examples"]
-            | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)
-            | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
-        )
-    if plan.checks_health:
-        method = plan.run.details["verdict_method"]
-        health = (
-            again["examples"]
-            | "CompareControls"
-            >> CompareControls(plan.specs, config.explain, method, judge.health_images, examples)
-            | "MeasureHealth" >> MeasureHealth(allowed)
-            | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
-        )
-    return swaps, health
+
+def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, tallies: Any) -> Any:
+    """The counterfactual stage: objects of sampled examples on other backgrounds."""
+    judge = config.judge
+    suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
+    samples = examples | "Sample" >> SampleExamples(
+        plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
+    )
+    return (
+        again
+        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)
+        | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
+    )
+
+
+def _health(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, allowed: Allowed) -> Any:
+    """Heatmaps of sampled examples beside those of the same networks with weights drawn anew."""
+    method, images = plan.run.details["verdict_method"], config.judge.health_images
+    return (
+        again
+        | "CompareControls" >> CompareControls(plan.specs, config.explain, method, images, examples)
+        | "MeasureHealth" >> MeasureHealth(allowed)
+        | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
+    )

@@ -22,7 +22,7 @@ from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
 from transforms.explain.controls import Controls
 from transforms.explain.explainer import Explainer
-from transforms.explain.sampling import Donors, names_with_boxes, plan_samples, rank
+from transforms.explain.sampling import Donors, budget_of, names_with_boxes, plan_samples, rank
 from transforms.explain.swapper import Swapper
 from transforms.judge.clusters import mean_swap
 from transforms.judge.company import pairs_of
@@ -150,7 +150,7 @@ def direct_swaps(config: Config, explainer: Explainer, examples: list[Example]) 
         for name in names_with_boxes(example):
             ranks.setdefault(name, []).append(rank(example.example_id))
     ordered = {name: sorted(found) for name, found in ranks.items()}
-    samples = plan_samples(ordered, config.judge.images_per_class, config.judge.confirm_budget)
+    samples = plan_samples(ordered, config.judge.images_per_class, budget_of(IMAGES), {})
     swapper = Swapper(explainer, Donors.among(examples, samples), samples)
     found = [swap for example in examples for swap in swapper.swap([example])]
     return {(swap.model, swap.example_id, swap.class_name): swap for swap in found}

@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {
 }
 TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
-TOP = "name, data, models, explain, slices, judge, output"
+TOP = "name, data, models, explain, slices, cluster, judge, output"
 OF_COCO = "class_map, max_bad_fraction, images, annotations, format"
 OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, name, image_name"
 OF_MODEL = (
@@ -29,8 +29,8 @@ OF_MODEL = (
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
 OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
 OF_JUDGE = (
-    "fdr, suspect_margin, min_images, confirm, epsilon, images_per_class, confirm_budget, allowed_regions, "
-    "allowed_classes"
+    "fdr, suspect_margin, reference_model, min_images, confirm, epsilon, images_per_class, confirm_budget, "
+    "allowed_regions, allowed_classes"
 )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from transforms.explain import counterfactual
 from transforms.explain.counterfactual import box_mask, on_background
-from transforms.explain.sampling import Donors, Sample, names_with_boxes, plan_samples, rank
+from transforms.explain.sampling import Donors, Sample, budget_of, names_with_boxes, plan_samples, rank
 from transforms.records import Box
 
 from .builders import make_example, make_image
@@ -85,12 +85,25 @@ def test_ranks_are_stable_and_samples_are_bounded() -> None:
     assert 0 <= rank("a") < 2**63
     ranks = {"cat": list(range(0, 1000, 10)), "dog": [5]}
 
-    assert {"cat": Sample(20, 630), "dog": Sample(5, 5)} == plan_samples(ranks, 3, 100)
+    assert {"cat": Sample(20, 630), "dog": Sample(5, 5)} == plan_samples(ranks, 3, 100, {}, least=1)
     # Two classes share a budget of four.
-    assert {"cat": Sample(10, 630), "dog": Sample(5, 5)} == plan_samples(ranks, 30, 4)
-    assert {} == plan_samples({}, 3, 100)
-    many = plan_samples({str(i): list(range(100)) for i in range(512)}, 300, 100)
-    assert {Sample(0, 1)} == set(many.values())
+    assert {"cat": Sample(10, 630), "dog": Sample(5, 5)} == plan_samples(ranks, 30, 4, {}, least=1)
+    assert {} == plan_samples({}, 3, 100, {})
+
+
+def test_where_the_budget_is_short_the_most_suspicious_classes_get_it() -> None:
+    many = {str(i): list(range(100)) for i in range(512)}
+    found = plan_samples(many, 300, 150, {"7": 3.0, "9": 2.0, "8": 1.0, "6": 0.5})
+
+    assert {"7": Sample(49, 1), "8": Sample(49, 1), "9": Sample(49, 1)} == {
+        name: sample for name, sample in found.items() if sample.tested >= 0
+    }
+    # All of them lend their backgrounds.
+    assert {Sample(-1, 1)} == {sample for name, sample in found.items() if name not in "789"}
+
+
+def test_a_run_tests_a_twentieth_of_its_images_and_2500_at_least() -> None:
+    assert [2500, 2500, 50_000] == [budget_of(images) for images in (10, 50_000, 1_000_000)]
 
 
 def example(name: str, *classes: str) -> object:

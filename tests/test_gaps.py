@@ -1,5 +1,6 @@
 """Swap gaps added up, and the evidence that stands without any one donor class."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -145,6 +146,20 @@ def test_a_class_without_a_swap_is_insufficient() -> None:
 
     assert ("insufficient", None) == (found.verdict, found.log10_e_confirmed)
     assert "looked at; 0 of 5 needed background swaps" == found.message
+
+
+def test_a_class_that_the_budget_was_not_spent_on_is_a_hypothesis_too() -> None:
+    """Ten classes that were not tested make the one that was less certain."""
+    judged = [
+        dataclasses.replace(finding_of(name, "unsuspected"), log10_e_suspect=0.0) for name in "abcdefghijk"
+    ]
+    gaps = {of_class("a"): repeated(60, 0.26)}
+    alone, among = (confirm(rows, gaps, SETTINGS)[0] for rows in (judged[:1], judged))
+    other = confirm(judged, gaps, SETTINGS)[-1]
+
+    assert ("hidden", "insufficient") == (alone.verdict, among.verdict)
+    assert alone.detectable_gap < among.detectable_gap  # type: ignore[operator]
+    assert "looked at; judge.confirm_budget went to more suspicious classes" == other.message
 
 
 def test_the_donor_class_that_moves_a_clear_class_is_named() -> None:

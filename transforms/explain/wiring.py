@@ -13,6 +13,7 @@ from transforms.explain.sampling import (
     MOST_DONORS_OF_CLASS,
     Donors,
     Sample,
+    budget_of,
     names_with_boxes,
     plan_samples,
     rank,
@@ -95,22 +96,32 @@ class SampleExamples(beam.PTransform):
     Attributes:
         specs: a class that no model knows is not sampled.
         images_per_class: images that are tested of a class.
-        budget: images that are tested in all.
+        budget: images that are tested in all, or None for a share of the run's.
+        suspicion: PCollection of (class name, how much the heatmaps speak against it).
     """
 
     specs: Sequence[ModelSpec]
     images_per_class: int
-    budget: int
+    budget: int | None
+    suspicion: Any
 
     def expand(self, examples: beam.PCollection[Example]) -> Any:
         known = sorted({name for spec in self.specs for name in spec.class_map.classes})
         kept = max(self.images_per_class, MOST_DONORS_OF_CLASS)
+        count = examples | "Count" >> beam.combiners.Count.Globally()
         return (
             examples
             | "Rank" >> beam.FlatMap(_ranked, frozenset(known)).with_output_types(tuple[str, int])
             | "Smallest" >> beam.CombinePerKey(_SmallestRanks(kept))
             | "Together" >> beam.combiners.ToDict()
-            | "Plan" >> beam.Map(plan_samples, self.images_per_class, self.budget)
+            | "Plan"
+            >> beam.Map(
+                _planned,
+                self.images_per_class,
+                self.budget,
+                beam.pvalue.AsSingleton(count),
+                beam.pvalue.AsDict(self.suspicion),
+            )
         )
 
 
@@ -242,6 +253,17 @@ def _ranked(example: Example, known: frozenset[str]) -> Iterator[tuple[str, int]
     for name in names_with_boxes(example):
         if name in known:
             yield name, rank(example.example_id)
+
+
+def _planned(
+    ranks: dict[str, list[int]],
+    images_per_class: int,
+    budget: int | None,
+    images: int,
+    suspicion: dict[str, float],
+) -> dict[str, Sample]:
+    budget = budget_of(images) if budget is None else budget
+    return plan_samples(ranks, images_per_class, budget, suspicion)
 
 
 def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:

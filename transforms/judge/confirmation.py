@@ -13,6 +13,7 @@ of the class; it is compared with their own background there, since that is what
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 from transforms.judge.contrasts import log10_e_contrast
@@ -64,10 +65,16 @@ def _classes(
         for key in rows
         if key in gaps and gaps[key].count >= settings.min_images
     }
+    # A class that the budget was not spent on, since its heatmaps are less suspicious, is a hypothesis too.
+    unspent = [key for key, row in rows.items() if key not in gaps and row.log10_e_suspect is not None]
+    evidence |= dict.fromkeys(unspent, -math.inf)
     flagged = _flags(evidence, settings.fdr)
     judged = {}
     for key, finding in rows.items():
         tally = gaps.get(key, GapTally.zero())
+        if key in unspent:
+            judged[key] = _untested(finding, "judge.confirm_budget went to more suspicious classes")
+            continue
         if key not in evidence:
             swaps = f"{tally.count} of {settings.min_images} needed background swaps"
             judged[key] = _untested(finding, swaps)
@@ -154,9 +161,10 @@ def _model(
 ) -> Finding:
     """The average of the classes' e-values convicts; without a flag, all classes together must be clear."""
     evidence = {_key(row): row.log10_e_confirmed for row in classes if row.log10_e_confirmed is not None}
+    unspent = sum(_key(row) not in gaps and row.log10_e_suspect is not None for row in classes)
     if not evidence:
         return _untested(finding, f"no class has the {settings.min_images} needed background swaps")
-    average = log10_mean_e(list(evidence.values()))
+    average = log10_mean_e([*evidence.values(), *[-math.inf] * unspent])
     whole = sum((gaps[key] for key in evidence), start=GapTally.zero())
     lower, upper = whole.bounds()
     of_verdict = {

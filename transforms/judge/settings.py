@@ -48,8 +48,11 @@ class JudgeSettings(Settings):
     images_per_class: int = pydantic.Field(
         300, ge=2, description="images of a class that are tested on other backgrounds"
     )
-    confirm_budget: int = pydantic.Field(
-        20000, ge=2, description="images that are so tested in all; many classes get fewer each"
+    confirm_budget: int | None = pydantic.Field(
+        None,
+        ge=2,
+        description="images that are so tested in all; null: 2500 or 5 % of the images, whichever is more. "
+        "Classes share it equally; where that would be fewer than 50 each, the most suspicious get 50",
     )
     health_images: int = pydantic.Field(
         128,

@@ -83,6 +83,12 @@ def judge_model(
     return [*models, *classes, *slices]
 
 
+def suspicion(classes: Mapping[Group, Tally], settings: JudgeSettings) -> list[tuple[str, float]]:
+    """The classes of one model of which enough was measured, and log10 of the e-value against each."""
+    found = _judge_classes(classes, settings, {})
+    return [(row.group_name, row.log10_e_suspect) for row in found if row.log10_e_suspect is not None]
+
+
 def _judge_classes(
     tallies: Mapping[Group, Tally], settings: JudgeSettings, trusted: Mapping[str, float]
 ) -> list[Finding]:

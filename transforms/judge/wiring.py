@@ -22,6 +22,7 @@ from transforms.judge.judgement import conclude
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
+from transforms.judge.verdicts import suspicion
 from transforms.labels import Association, Labelling
 from transforms.records import Finding, Group, Score, Summary, Swap
 
@@ -77,6 +78,30 @@ class CountCompany(beam.PTransform):
             | "Judged" >> beam.Filter(lambda score: _is_judged(score, judged))
             | "Pairs" >> beam.FlatMap(pairs_of).with_output_types(tuple[Pair, Any])
             | "Together" >> beam.CombinePerKey(_summed)
+        )
+
+
+@dataclasses.dataclass
+class RankSuspects(beam.PTransform):
+    """(Group, Tally) -> (class name, log10 of its e-value), the largest of all models; from heatmaps alone.
+
+    Attributes:
+        settings: as for `JudgeModels`.
+        judged: as for `JudgeModels`.
+    """
+
+    settings: JudgeSettings
+    judged: Mapping[str, tuple[str, str]]
+
+    def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> beam.PCollection[tuple[str, float]]:
+        judged, settings = self.judged, self.settings
+        return (
+            tallies
+            | "Judged" >> beam.Filter(lambda item: item[0].kind == "class" and _is_judged(item[0], judged))
+            | "ByModel" >> beam.Map(_by_model).with_output_types(tuple[str, tuple[Group, Tally]])
+            | "OneModel" >> beam.GroupByKey()
+            | "Suspicion" >> beam.FlatMapTuple(lambda _, classes: suspicion(dict(classes), settings))
+            | "Largest" >> beam.CombinePerKey(max)
         )
 
 
