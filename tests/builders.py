@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from transforms.health import HealthScore
 from transforms.records import Box, Company, Example, Explanation, Group, Outside, Score, Slice, Swap
 from transforms.regions import REGIONS
 
@@ -211,6 +212,28 @@ def make_swap(
         residual=residual,
         slices=[Slice(key, value) for key, value in (slices or {}).items()],
         cluster=cluster,
+    )
+
+
+def make_health_score(
+    *,
+    trained: float | None = 0.85,
+    head: float | None = 0.5,
+    network: float | None = 0.5,
+    similarity: float | None = None,
+    has_head: bool = True,
+    model: str = "m",
+) -> HealthScore:
+    return HealthScore(
+        model=model,
+        example_id="a.png",
+        source="set.json",
+        position=0,
+        trained=trained,
+        has_head=has_head,
+        head=head if has_head else None,
+        network=network,
+        similarity=similarity,
     )
 
 

@@ -9,6 +9,7 @@ Biases and normalisation, which are vectors, stay as they are.
 """
 
 import dataclasses
+import zlib
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -53,16 +54,12 @@ class Reinitialised(Program):
     def __init__(self, trained: Program, part: Part, batch_size: int) -> None:
         super().__init__(trained.classifier, trained.request)
         self._traces: dict[int, _Trace] = {}
-        self._drawn: dict[int, NDArray[Any] | tf.Variable] = {}
-        trace = self._traced(batch_size)
-        for index, (source, behind) in enumerate(_weights(trace)):
-            if not behind and part == "head":
-                continue
-            if source.dtype == tf.resource:
-                values = _shuffled(_variable_of(source, trace.graph).numpy(), index)
-                self._drawn[index] = tf.Variable(values, trainable=False)
-            else:
-                self._drawn[index] = _shuffled(tf.make_ndarray(source.op.get_attr("value")), index)
+        self._drawn: dict[str, NDArray[Any] | tf.Variable] = {}  # by the name of the tensor in every trace
+        for source, values, behind in _weights(self._traced(batch_size)):
+            if behind or part == "network":
+                drawn = shuffled(values)
+                is_variable = source.dtype == tf.resource
+                self._drawn[source.name] = tf.Variable(drawn, trainable=False) if is_variable else drawn
 
     @property
     def freezes(self) -> bool:
@@ -77,13 +74,12 @@ class Reinitialised(Program):
         for variable in trace.graph.variables:
             graph.watch_variable(variable)
         replaced.update({inside.name: graph.capture(outside) for outside, inside in trace.graph.captures})
-        for index, (source, _) in enumerate(_weights(trace)):
-            drawn = self._drawn.get(index)
+        for name, drawn in self._drawn.items():
             if isinstance(drawn, tf.Variable):
                 graph.watch_variable(drawn)
-                replaced[source.name] = graph.capture(drawn.handle)
-            elif drawn is not None:
-                replaced[source.name] = tf.constant(drawn)
+                replaced[name] = graph.capture(drawn.handle)
+            else:
+                replaced[name] = tf.constant(drawn)
         wanted = [anatomy.logits, *(cut.tensor for cut in anatomy.cuts)]
         logits, *tensors = tf.graph_util.import_graph_def(
             trace.graph.as_graph_def(),
@@ -110,22 +106,21 @@ class Reinitialised(Program):
         return self._traces[batch_size]
 
 
-def _shuffled(values: NDArray[Any], seed: int) -> NDArray[Any]:
-    """The same values in random order, with random signs."""
-    random = np.random.default_rng(seed)
+def shuffled(values: NDArray[Any]) -> NDArray[Any]:
+    """The same values in random order and with random signs, drawn alike in any process and from any file."""
+    random = np.random.default_rng(zlib.crc32(values.tobytes()))
     order = random.permutation(values.ravel()).reshape(values.shape)
     return np.where(random.random(values.shape, np.float32) < 0.5, order, -order)
 
 
-def _weights(trace: _Trace) -> Iterator[tuple[tf.Tensor, bool]]:
-    """The weights in a trace, in order, and whether each is used behind the first explained layer only.
+def _weights(trace: _Trace) -> Iterator[tuple[tf.Tensor, NDArray[Any], bool]]:
+    """The weights in a trace, their values, and whether each is used behind the first explained layer only.
 
     A weight is a variable or a constant that meets the image on its way, as the kernel of a convolution does.
     """
-    sources = {tensor.name: tensor for tensor in _sources(trace.graph)}
+    sources = {source.name: (source, values) for source, values in _sources(trace.graph)}
     origins: dict[str, set[str]] = {name: {name} for name in sources}
-    seen = {trace.images.name}
-    behind = {trace.anatomy.cuts[0].tensor.name}
+    seen, behind = {trace.images.name}, {trace.anatomy.cuts[0].tensor.name}
     uses: dict[str, set[bool]] = {}
     for op in trace.graph.get_operations():  # in creation order, so inputs come before outputs
         inputs, outputs = ({tensor.name for tensor in tensors} for tensors in (op.inputs, op.outputs))
@@ -138,28 +133,26 @@ def _weights(trace: _Trace) -> Iterator[tuple[tf.Tensor, bool]]:
                 uses.setdefault(name, set()).add(bool(inputs & behind))
         elif used:
             origins.update({name: origins.get(name, set()) | used for name in outputs})
-    for name, source in sources.items():
+    for name, (source, values) in sources.items():
         if name in uses:
-            yield source, uses[name] == {True}
+            yield source, values, uses[name] == {True}
 
 
-def _sources(graph: Any) -> Iterator[tf.Tensor]:
-    """Variables and constants that are as large as weights are; int8 where a model is quantised."""
+def _sources(graph: Any) -> Iterator[tuple[tf.Tensor, NDArray[Any]]]:
+    """Variables and constants that may be weights, with their values: floating, or int8 where quantised."""
     variables = {id(variable.handle): variable for variable in graph.variables}
     for outside, inside in graph.captures:
-        if id(outside) in variables and _is_weight(variables[id(outside)]):
-            yield inside
+        variable = variables.get(id(outside))
+        if variable is not None and _is_weight(variable):
+            yield inside, variable.numpy()
     for op in graph.get_operations():
         if op.type == "Const" and _is_weight(op.outputs[0]):
-            yield op.outputs[0]
+            values = tf.make_ndarray(op.get_attr("value"))
+            # The same for every image is a constant input or the first state of a loop, but no weight.
+            if (values != values[:1]).any():
+                yield op.outputs[0], values
 
 
 def _is_weight(values: tf.Variable | tf.Tensor) -> bool:
     shape = values.shape.as_list()
     return bool((values.dtype.is_floating or values.dtype == tf.int8) and np.prod(shape[:-1]) > 1)
-
-
-def _variable_of(source: tf.Tensor, graph: Any) -> tf.Variable:
-    """The variable behind a captured handle."""
-    (handle,) = (outside for outside, inside in graph.captures if inside is source)
-    return next(variable for variable in graph.variables if variable.handle is handle)

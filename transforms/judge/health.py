@@ -171,7 +171,11 @@ def _verdict(
             f"explanation trusted: {compared}, {needed}, but background swaps show that the model depends on "
             "what lies outside the boxes"
         )
-    return "not_trusted", f"explanation not to be trusted for this model: {compared}, {needed}"
+    doubt = "" if settings.confirm else "; judge.confirm: true would tell"
+    return "not_trusted", (
+        f"explanation not to be trusted for this model: {compared}, {needed}; "
+        f"either its heatmaps say nothing or it looks past its objects{doubt}"
+    )
 
 
 def _bin(value: float) -> int:
