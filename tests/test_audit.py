@@ -132,9 +132,13 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
 
 
 def direct_healths(config: Config, explainer: Explainer, examples: list[Example]) -> dict[str, HealthTally]:
-    """The images of smallest rank, by each model and its controls."""
-    last = sorted(rank(example.example_id) for example in examples)[config.judge.health_images - 1]
-    controls = Controls(explainer, "hirescam", {"tiny": last, "flat": last})
+    """The images of smallest rank, of a patient the first, by each model and its controls."""
+    first: dict[str, int] = {}
+    for example in examples:
+        unit = example.cluster or example.example_id
+        first[unit] = min(rank(example.example_id), first.get(unit, 2**63))
+    drawn = sorted(first.values())[: config.judge.health_images]
+    controls = Controls(explainer, "hirescam", {"tiny": drawn, "flat": drawn})
     tallies = {"tiny": HealthTally.zero(), "flat": HealthTally.zero()}
     for example in examples:
         for maps in controls.compare([example]):
@@ -178,7 +182,9 @@ def test_the_pipeline_equals_a_direct_loop(in_two_shards: tuple[Config, Plan]) -
     assert 2 * 2 * (IMAGES + IMAGES // 7 + IMAGES) == len(expected["scores"])
     for table, rows in expected.items():
         assert sorted(rows, key=repr) == rows_of(plan, table), table
-    assert [20, 20] == [health["images"] for health in healths]
+    assert [12, 12] == [health["images"] for health in healths]
+    # Random weights are always recognised.
+    assert {"not_trusted"} == {health["verdict"] for health in healths}
     assert healths == [model["health"] for model in manifest_of(plan)["models"]]
 
 

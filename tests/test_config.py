@@ -30,7 +30,7 @@ OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, me
 OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
 OF_JUDGE = (
     "fdr, suspect_margin, reference_model, min_images, confirm, epsilon, images_per_class, confirm_budget, "
-    "allowed_regions, allowed_classes"
+    "health_images, allowed_regions, allowed_classes"
 )
 
 

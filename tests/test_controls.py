@@ -5,6 +5,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from transforms.explain.controls import Controls, compared_name
@@ -12,6 +14,7 @@ from transforms.explain.explainer import Explainer, ModelSpec, engine_of
 from transforms.explain.sampling import rank
 from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.explain.targets import ClassMap
+from transforms.explain.wiring import _FirstOfUnits
 from transforms.health import HealthMaps
 from transforms.judge.health import HealthTally, judge_health
 from transforms.judge.settings import JudgeSettings
@@ -25,14 +28,14 @@ from .builders import encode, make_example, make_group, make_image
 
 CLASSES = {"cat": [0], "dog": [1, 2], "husky": [2]}
 SETTINGS = ExplainSettings(batch_size=4)
-EVERY = {"m": 2**63}
+EVERY = {"m": [rank(f"{i}.png") for i in range(60)]}
 
 
 def spec_of(path: Path, classes: dict[str, list[int]] | None = None) -> ModelSpec:
     return ModelSpec(ModelSettings(name="m", path=str(path)), "", [], ClassMap(classes or CLASSES))
 
 
-def controls_of(path: Path, drawn: dict[str, int] | None = None) -> Controls:
+def controls_of(path: Path, drawn: dict[str, list[int]] | None = None) -> Controls:
     return Controls(Explainer([spec_of(path)], SETTINGS), "hirescam", EVERY if drawn is None else drawn)
 
 
@@ -76,7 +79,8 @@ def test_a_runner_up_is_another_class_than_the_annotated_one_which_is_predicted(
         for index in range(6)
         for name in CLASSES
     }
-    found = {maps.example_id: maps for maps in controls_of(flat_model).compare(list(examples.values()))}
+    controls = controls_of(flat_model, {"m": [rank(identity) for identity in examples]})
+    found = {maps.example_id: maps for maps in controls.compare(list(examples.values()))}
     engine = engine_of(spec_of(flat_model), SETTINGS)
     rivals = 0
     for identity in examples:
@@ -96,12 +100,10 @@ def test_a_runner_up_is_another_class_than_the_annotated_one_which_is_predicted(
 
 def test_only_what_was_drawn_and_can_be_decoded_is_compared(tiny_model: Path) -> None:
     examples = [example(i) for i in range(6)] + [example(6, image=b"broken"), example(7, "ufo")]
-    ordered = sorted(examples, key=lambda one: rank(one.example_id))
-    last = rank(ordered[4].example_id)
-    drawn = {one.example_id for one in ordered[:5]} - {"6.png", "7.png"}
-    found = list(controls_of(tiny_model, {"m": last}).compare(examples))
+    drawn = [rank(f"{i}.png") for i in (1, 3, 6, 7)]
+    found = list(controls_of(tiny_model, {"m": drawn, "n": [rank("2.png")]}).compare(examples))
 
-    assert drawn == {maps.example_id for maps in found}
+    assert ["1.png", "3.png"] == [maps.example_id for maps in found]
     assert [] == list(controls_of(tiny_model, {}).compare(examples))
     assert compared_name(example(7, "ufo"), spec_of(tiny_model), EVERY) is None
 
@@ -163,3 +165,22 @@ def test_a_network_that_sees_its_objects_is_trusted_and_random_ones_are_not(
 
     assert (60, verdict) == (tally.images, judge_health([whole], tally, JudgeSettings()).verdict)
     assert {None} == {maps.head for maps in found}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 50)), max_size=40),
+    st.integers(1, 5),
+    st.integers(1, 10),
+)
+def test_of_every_unit_the_first_image_is_drawn(ranked: list[tuple[str, int]], count: int, size: int) -> None:
+    drawn = _FirstOfUnits(count)
+    parts = []
+    for first in range(0, len(ranked), size):
+        part = drawn.create_accumulator()
+        for unit in ranked[first : first + size]:
+            part = drawn.add_input(part, unit)
+        parts.append(part)
+    found = drawn.extract_output(drawn.merge_accumulators(parts))
+
+    firsts = {unit: min(rank for other, rank in ranked if other == unit) for unit, _ in ranked}
+    assert sorted(firsts.values())[:count] == found

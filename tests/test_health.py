@@ -233,8 +233,8 @@ def test_a_swap_that_convicts_the_model_speaks_for_its_heatmaps(verdict: str, ex
             True,
             128,
             "explanation trusted: density share 0.53 (at least 0.51) on 128 images, 0.50 with all weights "
-            "drawn anew, too little above that or above chance, 0.5, but background swaps show that the model "
-            "depends on what lies outside the boxes",
+            "drawn anew, too little above that or above chance, 0.5, but background swaps show that the "
+            "model depends on what lies outside the boxes",
         ),
         (
             0.53125,

@@ -276,6 +276,18 @@ def test_a_model_without_a_score_fails_the_run() -> None:
     )
 
 
+def test_a_model_has_its_health_last() -> None:
+    values = {field.name: None for field in dataclasses.fields(Health)}
+    health = Health(**{**values, "model": "m", "verdict": "trusted", "images": 128, "message": "said"})
+    (model,) = manifest(health=[health])["models"]
+
+    assert {"name": "m", "classes": 3} == {key: model[key] for key in list(model)[:-1]}
+    assert ("health", {**values, "verdict": "trusted", "images": 128, "message": "said"}) == (
+        list(model)[-1],
+        {"model": None, **model["health"]},
+    )
+
+
 def test_associations_stand_in_the_order_of_the_slices() -> None:
     pair = AssociatedPair("A", "cat", 9, 0.9, 0.1, 0.8, 1e-9)
     told = Association("camera", 20, 0, 2, 0.5, 0.8, 1e-8, True, [pair], "camera=A in 90 % of cat")

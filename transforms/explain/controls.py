@@ -19,10 +19,10 @@ class Controls:
     Args:
         explainer: holds the engines and decodes.
         method: whose heatmaps are compared.
-        drawn: model -> up to which rank its images are compared, inclusive.
+        drawn: model -> ranks of the images that are compared.
     """
 
-    def __init__(self, explainer: Explainer, method: str, drawn: Mapping[str, int]) -> None:
+    def __init__(self, explainer: Explainer, method: str, drawn: Mapping[str, Sequence[int]]) -> None:
         self._explainer, self._method, self._drawn = explainer, method, drawn
 
     def compare(self, examples: Sequence[Example]) -> Iterator[HealthMaps]:
@@ -98,9 +98,9 @@ class Controls:
         return explanation.heatmaps[explanation.methods.index(self._method)]
 
 
-def compared_name(example: Example, spec: ModelSpec, drawn: Mapping[str, int]) -> str | None:
+def compared_name(example: Example, spec: ModelSpec, drawn: Mapping[str, Sequence[int]]) -> str | None:
     """The class for which an example is compared by a model, None where it is not."""
-    if rank(example.example_id) > drawn.get(spec.settings.name, -1):
+    if rank(example.example_id) not in drawn.get(spec.settings.name, ()):
         return None
     return next(known_names(example, spec), None)
 

@@ -161,7 +161,7 @@ class CompareControls(beam.PTransform):
         specs: the models.
         settings: as for ExplainExamples, whose engines are used.
         method: whose heatmaps are compared.
-        images: examples that are sampled for each model.
+        images: examples that are sampled for each model, of a cluster one.
         first: PCollection of the examples as they were read first, of which the sample is drawn.
     """
 
@@ -175,9 +175,9 @@ class CompareControls(beam.PTransform):
         specs, size = list(self.specs), self.settings.batch_size  # by themselves: `self` holds a PCollection
         drawn = beam.pvalue.AsSingleton(
             self.first
-            | "RankImages" >> beam.FlatMap(_ranked_by_model, specs).with_output_types(tuple[str, int])
-            | "Smallest" >> beam.CombinePerKey(_SmallestRanks(self.images))
-            | "Last" >> beam.MapTuple(lambda model, ranks: (model, ranks[-1]))
+            | "RankImages"
+            >> beam.FlatMap(_ranked_by_model, specs).with_output_types(tuple[str, tuple[str, int]])
+            | "First" >> beam.CombinePerKey(_FirstOfUnits(self.images))
             | "Drawn" >> beam.combiners.ToDict()
         )
         return (
@@ -191,8 +191,37 @@ class CompareControls(beam.PTransform):
         )
 
 
+class _FirstOfUnits(beam.CombineFn):
+    """The smallest ranks, of a unit only the smallest; units are clusters, or images that are in none."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def create_accumulator(self) -> dict[str, int]:
+        return {}
+
+    def add_input(self, ranks: dict[str, int], ranked: tuple[str, int]) -> dict[str, int]:
+        unit, rank = ranked
+        if rank < ranks.get(unit, 2**63):
+            ranks[unit] = rank
+        return ranks if len(ranks) <= 2 * self._count else self._smallest(ranks)
+
+    def merge_accumulators(self, accumulators: Iterable[dict[str, int]]) -> dict[str, int]:
+        merged: dict[str, int] = {}
+        for ranks in accumulators:
+            for ranked in ranks.items():
+                merged = self.add_input(merged, ranked)
+        return merged
+
+    def extract_output(self, ranks: dict[str, int]) -> list[int]:
+        return sorted(self._smallest(ranks).values())
+
+    def _smallest(self, ranks: dict[str, int]) -> dict[str, int]:
+        return dict(sorted(ranks.items(), key=lambda ranked: ranked[1])[: self._count])
+
+
 class _SmallestRanks(beam.CombineFn):
-    """The smallest distinct ranks of a key, ascending."""
+    """The smallest distinct ranks of a class, ascending."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -233,19 +262,21 @@ class _CompareBatch(beam.DoFn):
         self._specs, self._settings, self._method = specs, settings, method
         self._controls: Controls | None = None
 
-    def process(self, batch: Sequence[Example], drawn: dict[str, int]) -> Iterator[HealthMaps]:
+    def process(self, batch: Sequence[Example], drawn: dict[str, list[int]]) -> Iterator[HealthMaps]:
         if self._controls is None:  # the side input is the same throughout
             self._controls = Controls(Explainer(self._specs, self._settings), self._method, drawn)
         yield from self._controls.compare(batch)
 
 
-def _ranked_by_model(example: Example, specs: Sequence[ModelSpec]) -> Iterator[tuple[str, int]]:
+def _ranked_by_model(example: Example, specs: Sequence[ModelSpec]) -> Iterator[tuple[str, tuple[str, int]]]:
+    # An id and a cluster of the same name are two units.
+    unit = f"image {example.example_id}" if example.cluster is None else f"cluster {example.cluster}"
     for spec in specs:
         if any(known_names(example, spec)):
-            yield spec.settings.name, rank(example.example_id)
+            yield spec.settings.name, (unit, rank(example.example_id))
 
 
-def _is_compared(example: Example, drawn: dict[str, int], specs: Sequence[ModelSpec]) -> bool:
+def _is_compared(example: Example, drawn: dict[str, list[int]], specs: Sequence[ModelSpec]) -> bool:
     return any(compared_name(example, spec, drawn) is not None for spec in specs)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.health import HealthScore
 from transforms.judge.associations import associate
 from transforms.judge.clusters import ClusterKey, ClusterShares, clustered, mean_swap
 from transforms.judge.company import Pair, pairs_of
@@ -116,7 +115,7 @@ class JudgeModels(beam.PTransform):
         withheld: why no verdicts are made, None where they are.
         swaps: PCollection of Swap for the counterfactual verdicts, or None to do without.
         clusters: as for `SummarizeScores`.
-        health: PCollection of HealthScore that heatmaps are trusted by, or None to do without.
+        health: PCollection of HealthScore, or None to do without.
 
     Returns:
         PCollections `summaries`, `findings` and `health`, which is empty where nothing was compared.
@@ -150,13 +149,13 @@ class JudgeModels(beam.PTransform):
         if self.health is not None:
             parts["health"] = (
                 self.health
-                | "HealthByModel" >> beam.Map(_health_by_model).with_output_types(tuple[str, HealthScore])
+                | "HealthByModel" >> beam.WithKeys(lambda score: score.model)
                 | "TallyHealth" >> beam.CombinePerKey(AddUp(HealthTally.zero, HealthTally.add))
             )
         trusted = parts["tallies"] | "Trusted" >> beam.FlatMap(
             _trusted, settings.reference_model, settings.min_images
         ).with_output_types(tuple[str, float])
-        judged_models = (
+        concluded = (
             parts
             | "OneModel" >> beam.CoGroupByKey()
             | "Judge"
@@ -164,11 +163,7 @@ class JudgeModels(beam.PTransform):
             .with_outputs("health", main="findings")
             .with_output_types(Finding)
         )
-        return {
-            "summaries": summaries,
-            "findings": judged_models.findings,
-            "health": judged_models.health,
-        }
+        return {"summaries": summaries, "findings": concluded.findings, "health": concluded.health}
 
 
 @dataclasses.dataclass
@@ -352,10 +347,6 @@ def _judge(
     yield from concluded.findings
     if concluded.health is not None:
         yield beam.pvalue.TaggedOutput("health", concluded.health)
-
-
-def _health_by_model(score: HealthScore) -> tuple[str, HealthScore]:
-    return score.model, score
 
 
 def _trusted(
