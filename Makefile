@@ -7,7 +7,7 @@ DRAWS := $(VENV)/.draws
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow check format bench bench-peers bench-memory bench-audit bench-bfloat16 validate validate-full clean
+.PHONY: help demo test test-slow check format bench bench-peers bench-memory bench-audit bench-report bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ bench-memory: $(INSTALLED)  ## the engine's memory above a forward pass, and ove
 
 bench-audit: $(INSTALLED)  ## a whole audit against model.predict over tf.data on the same files
 	$(BIN)/python benchmarks/bench_audit.py
+
+bench-report: $(INSTALLED)  ## the report of 1,000 classes and 50,000 scores: seconds and megabytes
+	$(BIN)/python -m benchmarks.bench_report
 
 bench-bfloat16: $(INSTALLED)  ## what bfloat16 changes on the real photos in AUDIT_TEST_DATA
 	$(BIN)/python benchmarks/bench_bfloat16.py $(AUDIT_TEST_DATA)

@@ -3,7 +3,7 @@
 Both read the same TFRecord files of 500x375 JPEGs, each in a process of its own, in turn. The evaluation
 decodes, resizes and predicts (parallel map, batch, prefetch); the audit reads, decodes, explains with gradcam
 and hirescam, measures, judges and writes. Each runs on a small and on a large set: the difference of the two
-times is the steady state, what is left of the small one the start-up. Weights are random: they change no cost.
+times is the steady state, what is left of the small one the start-up. Weights are random.
 
     python benchmarks/bench_audit.py [--models MobileNetV2] [--images 1000 4000] [--repeats 3] [--confirm]
 

@@ -7,15 +7,25 @@ import apache_beam as beam
 from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
-from transforms.explain.wiring import CompareControls, ExplainExamples, SampleExamples, SwapBackgrounds
+from transforms.columns import computed_key
+from transforms.explain.decode import Decoding
+from transforms.explain.wiring import (
+    CompareControls,
+    ExplainExamples,
+    FindNeeds,
+    IllustrateExemplars,
+    SampleExamples,
+    SwapBackgrounds,
+)
 from transforms.health import HealthScore
-from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, RankSuspects, SummarizeScores
+from transforms.judge.data.wiring import AssociateSlices
+from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureHealth, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
-from transforms.records import DeadLetter, Swap
-from transforms.write.wiring import WriteReport
+from transforms.records import DeadLetter, Example, Swap
+from transforms.write.wiring import AddExemplars, ChooseExemplars, WriteReport
 
 
 def audit(root: Any, config: Config, plan: Plan) -> Any:
@@ -34,7 +44,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
-    explained = read["examples"] | "Explain" >> ExplainExamples(plan.specs, config.explain)
+    explained = read["examples"] | "Explain" >> ExplainExamples(
+        plan.specs, config.explain, config.computed_slices
+    )
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
     allowed = Allowed(config.judge.allowed_regions, config.judge.allowed_classes)
@@ -47,7 +59,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     # From here on everything is integers that add up the same in any order.
     clusters = config.cluster is not None
     located = scores | "Locate" >> LocateHeat(allowed)
-    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
+    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, plan.judged, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
     # What is sampled of all examples is read again, so that no image waits in memory.
     again = (
@@ -56,19 +68,31 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     sampled = (plan, config, read["examples"], again, duplicates["keys"])
     swaps = _swaps(*sampled, tallies) if plan.confirms else None
     health = _health(*sampled, allowed) if plan.checks_health else None
+    sightings = located | "SampleHeat" >> SampleHeat(plan.judged)
     judged = tallies | "JudgeModels" >> JudgeModels(
-        config.judge, plan.judged, company, plan.withheld, swaps, clusters, health
+        config.judge, plan.judged, company, plan.withheld, swaps, clusters, sightings, health
     )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
 
-    # The data are judged themselves, before any model: by names and metadata only.
-    associations = (
-        read["examples"]
-        | "Label" >> LabelExamples()
-        | "DropDuplicateLabels" >> DropDuplicates(duplicates["keys"], Labelling)
-        | "AssociateSlices" >> AssociateSlices(config.slices, config.judge)
-    )
+    # What the report shows: images chosen by their scores, and read again as small pictures.
+    findings = judged["findings"]
+    if config.report.exemplars:
+        shown = {"findings": findings, "scores": scores, **({"swaps": swaps} if swaps is not None else {})}
+        findings = _with_exemplars(root, config, plan, shown, duplicates["keys"])
+
+    # The data are judged themselves, whatever the models: by metadata, then by what the pictures look like.
+    computed = [computed_key(column) for column in config.computed_slices]
+    labellings = read["examples"] | "Label" >> LabelExamples()
+    associations = [
+        rows
+        | f"DropDuplicates{name}" >> DropDuplicates(duplicates["keys"], Labelling)
+        | f"Associate{name}" >> AssociateSlices(keys, config.judge)
+        for name, rows, keys in (
+            ("Given", labellings, config.slices),
+            ("Computed", explained.labellings, computed),
+        )
+    ] | "Associations" >> beam.Flatten()
 
     # A duplicate has its dead letter already, whatever else is wrong with it.
     undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(
@@ -84,13 +108,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "unread": read["dead_letters"],
         "dead_letters": dead_letters,
         "scores": scores,
-    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes)
+    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes, Decoding.of(config.explain))
 
     # Parts are staged as they come; the manifest is written last.
     return {
         "scores": scores,
         "summaries": judged["summaries"],
-        "findings": judged["findings"],
+        "findings": findings,
         "dead_letters": dead_letters,
         "counts": counts,
         "associations": associations,
@@ -112,7 +136,7 @@ def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: An
     )
     return (
         again
-        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)
+        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
         | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
     )
 
@@ -126,3 +150,20 @@ def _health(plan: Plan, config: Config, examples: Any, again: Any, duplicates: A
         | "MeasureHealth" >> MeasureHealth(allowed)
         | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
     )
+
+
+def _with_exemplars(root: Any, config: Config, plan: Plan, tables: Any, duplicates: Any) -> Any:
+    """The findings with the images that they show: chosen by scores, read again, kept as small pictures."""
+    showings = tables | "ChooseExemplars" >> ChooseExemplars(config.report.exemplars, plan.judged)
+    parts = {"findings": tables["findings"], "showings": showings}
+    if config.report.images:
+        needs = showings | "FindNeeds" >> FindNeeds()
+        again = root | "ReadExemplars" >> ReadExamples(
+            plan.listing.shards, config.data, [], None, plan.limit, wanted=needs
+        )
+        parts["pictures"] = (
+            again["examples"]
+            | "DropDuplicateExemplars" >> DropDuplicates(duplicates, Example)
+            | "Illustrate" >> IllustrateExemplars(plan.specs, plan.input_sizes, needs)
+        )
+    return parts | "AddExemplars" >> AddExemplars()

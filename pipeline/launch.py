@@ -64,7 +64,7 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         where = _keep_traceback(error, paths.record("error.txt"))
         reason = (str(error).strip() or type(error).__name__).rsplit("\n", 1)[-1]
         raise RunError(f"run {paths.run_id} failed: {reason}{where}") from error
-    manifest = read_manifest(plan.run)
+    manifest = read_manifest(paths)
     if manifest is not None and not manifest["complete"]:
         raise RunError(f"run {paths.run_id} is not complete: {manifest['failure']}")
     return manifest

@@ -9,8 +9,10 @@ from transforms.judge.confirmation import confirm
 from transforms.judge.gaps import GapKey, GapTally
 from transforms.judge.health import HealthTally, disregard, judge_health, mention
 from transforms.judge.heat import Ints
+from transforms.judge.modes import find_modes
 from transforms.judge.plausibility import implausible
 from transforms.judge.settings import JudgeSettings
+from transforms.judge.sightings import Sightings
 from transforms.judge.statistics import Tally
 from transforms.judge.verdicts import judge_model
 from transforms.judge.wording import say_where
@@ -32,6 +34,7 @@ def conclude(
     settings: JudgeSettings,
     withheld: str | None = None,
     trusted: Mapping[str, float] | None = None,
+    sightings: Mapping[Group, Sightings] | None = None,
     health: HealthTally | None = None,
 ) -> Conclusion:
     """The findings of one model.
@@ -43,6 +46,7 @@ def conclude(
         settings: margins and rates.
         withheld: why no verdicts are made, None where they are.
         trusted: class -> mean density share of the reference model; None for that model itself.
+        sightings: class -> its sampled maps, in which modes are looked for.
         health: how its heatmaps compare with those of its controls; None where they were not compared.
     """
     if not tallies:  # nothing was scored, and the run fails for that
@@ -53,6 +57,7 @@ def conclude(
     findings = of_heat if swaps is None else confirm(of_heat, swaps, settings)
     state = None if health is None else judge_health(findings, health, settings)
     if state is not None and state.verdict == "not_trusted":
-        of_heat = disregard(of_heat)
+        of_heat, sightings = disregard(of_heat), None  # modes are of heat too
         findings = mention(of_heat if swaps is None else confirm(of_heat, swaps, settings), state)
-    return Conclusion(list(say_where(findings, tallies, company, settings)), state)
+    modes = find_modes(sightings or {}, settings) if reason is None else []
+    return Conclusion([*say_where(findings, tallies, company, settings), *modes], state)
