@@ -35,7 +35,10 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
-    explained = read["examples"] | "Explain" >> ExplainExamples(plan.specs, config.explain)
+    explaining = ExplainExamples(plan.specs, config.explain)
+    explained = read["examples"] | "Explain" >> explaining.with_resource_hints(
+        **config.explain.resource_hints
+    )
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
     allowed = Allowed(config.judge.allowed_regions, config.judge.allowed_classes)
@@ -104,8 +107,9 @@ def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any
     again = root | "ReadAgain" >> ReadExamples(
         plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
     )
+    swapping = SwapBackgrounds(plan.specs, config.explain, samples)
     return (
         again["examples"]
-        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples)
+        | "SwapBackgrounds" >> swapping.with_resource_hints(**config.explain.resource_hints)
         | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
     )

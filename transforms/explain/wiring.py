@@ -76,8 +76,8 @@ class ExplainExamples(beam.PTransform):
             | "Explain" >> RunInference(ExplainerHandler(self.specs, self.settings))
             | "SplitDeadLetters"
             >> beam.ParDo(_SplitDeadLetters())
+            .with_output_types(Explanation, dead_letters=DeadLetter)
             .with_outputs("dead_letters", main="explanations")
-            .with_output_types(Explanation)
         )
 
 

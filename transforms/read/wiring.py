@@ -145,7 +145,9 @@ class FindDuplicates(beam.PTransform):
 
 
 def _divided(reading: beam.DoFn) -> beam.ParDo:
-    return beam.ParDo(reading).with_outputs("dead_letters", main="examples").with_output_types(Example)
+    # Types before outputs: after them they are lost, and the records travel pickled.
+    typed = beam.ParDo(reading).with_output_types(Example, dead_letters=DeadLetter)
+    return typed.with_outputs("dead_letters", main="examples")
 
 
 class _ReadShard(beam.DoFn):
