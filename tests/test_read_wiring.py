@@ -82,7 +82,7 @@ def assert_read(
     limit: int | None = None,
 ) -> None:
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | ReadExamples(shards, settings, slices, limit)
+        found = pipeline | ReadExamples(shards, settings, slices, limit=limit)
         assert_that(found["examples"], equal_to(list(examples)), label="examples")
         assert_that(found["dead_letters"], equal_to(list(dead_letters)), label="dead letters")
 
