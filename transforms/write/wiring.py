@@ -70,6 +70,22 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def claim_text(path: str, text: str) -> None:
+    """Writes a small file that must not exist yet; of two who try at once on one machine, one succeeds.
+
+    Raises:
+        FileExistsError: it exists.
+    """
+    if "://" in path:
+        if FileSystems.exists(path):
+            raise FileExistsError(path)
+        write_text(path, text)
+        return
+    _make_parent(path)
+    with open(path, "x", encoding="utf-8") as file:
+        file.write(text)
+
+
 def read_rows(run: RunRecord, table: str) -> list[dict[str, Any]]:
     """The rows of one table of a run that has been published, as dicts."""
     pattern = run.paths.part(table, "*")
