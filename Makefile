@@ -8,7 +8,7 @@ GCP := $(VENV)/.gcp
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow test-engines test-faults check format bench bench-peers bench-memory bench-bfloat16 validate validate-full clean
+.PHONY: help demo test test-slow test-engines test-faults check format bench bench-peers bench-memory bench-audit bench-report bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -65,6 +65,12 @@ bench-peers: $(PEERS_INSTALLED)  ## the same, and against other libraries in the
 
 bench-memory: $(INSTALLED)  ## the engine's memory above a forward pass, and over 2,000 batches
 	$(BIN)/python benchmarks/bench_memory.py
+
+bench-audit: $(INSTALLED)  ## a whole audit against model.predict over tf.data on the same files
+	$(BIN)/python benchmarks/bench_audit.py
+
+bench-report: $(INSTALLED)  ## the report of 1,000 classes and 50,000 scores: seconds and megabytes
+	$(BIN)/python -m benchmarks.bench_report
 
 bench-bfloat16: $(INSTALLED)  ## what bfloat16 changes on the real photos in AUDIT_TEST_DATA
 	$(BIN)/python benchmarks/bench_bfloat16.py $(AUDIT_TEST_DATA)

@@ -17,6 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["pipeline*", "transforms*", "demo*"]),
+    package_data={"transforms.write": ["templates/*"], "transforms.write.report": ["templates/*"]},
     entry_points={"console_scripts": ["gradcam-audit = pipeline.cli:command"]},
     install_requires=[
         "apache-beam>=2.77,<3",  # the pipeline: one graph for one machine, Flink and Dataflow
@@ -31,6 +32,7 @@ setup(
         "defusedxml>=0.7,<1",  # reads XML from strangers
         "pydantic>=2.10,<3",  # the config as strict typed models
         "PyYAML>=6,<7",  # the config as text
+        "Jinja2>=3.1,<4",  # the report and other pages, as templates that escape what they show
         "matplotlib>=3.10,<4",  # draws heatmaps over photos
         "rich>=13",  # tables and progress on the terminal
     ],
@@ -38,16 +40,22 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<3"],
         "gcp": ["apache-beam[gcp]>=2.77,<3"],
         "aws": ["apache-beam[aws]>=2.77,<3"],
+        "dicom": ["pydicom>=3,<4"],  # reads DICOM images; those with compressed pixels need pylibjpeg besides
         "bench": ["matplotlib>=3.10,<4"],  # the picture of the validation page
         "dev": [
+            "axe-playwright-python",  # the report is checked for accessibility
             "duckdb",  # the tables are tested through the readers that users have
+            "html5lib",  # and for valid HTML
             "hypothesis",
             "mypy",
             "pandas",
+            "playwright",  # the report is opened in a browser, where there is one
+            "pydicom",
             "pytest",
             "pytest-timeout",
             "ruff",
             "scipy-stubs",
+            "types-html5lib",
             "types-defusedxml",
             "types-protobuf",
             "types-PyYAML",

@@ -26,7 +26,8 @@ def run_demo(folder: Path) -> bool:
     Returns:
         Whether the audit found what was planted and nothing else: the biased model's tagged class is
         confirmed and looks at the tag's corner, no other class of either model is flagged, the honest model
-        is clear, and the data themselves are told to give the class away by the tag.
+        is clear, and the data themselves are told to give the class away by the tag: by the column that
+        says so, and without it by the edges in that corner.
     """
     console = rich.console.Console(soft_wrap=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,7 @@ def _right_reason(output: Path, run_id: str, console: rich.console.Console) -> b
         and models == {"honest": "clear", "biased": "confirmed"}
         and classes["biased", TAGGED_CLASS]["region"] == TAG_CORNER
         and corner["biased"] > 2 * corner["honest"]
-        and told == ["tag"]
+        and told == ["tag", "image.corner_edges"]
     )
 
 

@@ -7,14 +7,23 @@ import apache_beam as beam
 from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
-from transforms.explain.wiring import ExplainExamples, SampleExamples, SwapBackgrounds
-from transforms.judge.wiring import AssociateSlices, CountCompany, JudgeModels, RankSuspects, SummarizeScores
+from transforms.columns import computed_key
+from transforms.explain.decode import Decoding
+from transforms.explain.wiring import (
+    ExplainExamples,
+    FindNeeds,
+    IllustrateExemplars,
+    SampleExamples,
+    SwapBackgrounds,
+)
+from transforms.judge.data.wiring import AssociateSlices
+from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
-from transforms.records import DeadLetter, Swap
-from transforms.write.wiring import WriteReport
+from transforms.records import DeadLetter, Example, Swap
+from transforms.write.wiring import AddExemplars, ChooseExemplars, WriteReport
 
 
 def audit(root: Any, config: Config, plan: Plan) -> Any:
@@ -35,7 +44,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
-    explaining = ExplainExamples(plan.specs, config.explain)
+    explaining = ExplainExamples(plan.specs, config.explain, config.computed_slices)
     explained = read["examples"] | "Explain" >> explaining.with_resource_hints(
         **config.explain.resource_hints
     )
@@ -51,24 +60,36 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     # From here on everything is integers that add up the same in any order.
     clusters = config.cluster is not None
     located = scores | "Locate" >> LocateHeat(allowed)
-    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, clusters)
+    tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, plan.judged, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
     swaps = (
         _swaps(root, config, plan, read["examples"], duplicates["keys"], tallies) if plan.confirms else None
     )
+    sightings = located | "SampleHeat" >> SampleHeat(plan.judged)
     judged = tallies | "JudgeModels" >> JudgeModels(
-        config.judge, plan.judged, company, plan.withheld, swaps, clusters
+        config.judge, plan.judged, company, plan.withheld, swaps, clusters, sightings
     )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
 
-    # The data are judged themselves, before any model: by names and metadata only.
-    associations = (
-        read["examples"]
-        | "Label" >> LabelExamples()
-        | "DropDuplicateLabels" >> DropDuplicates(duplicates["keys"], Labelling)
-        | "AssociateSlices" >> AssociateSlices(config.slices, config.judge)
-    )
+    # What the report shows: images chosen by their scores, and read again as small pictures.
+    findings = judged["findings"]
+    if config.report.exemplars:
+        shown = {"findings": findings, "scores": scores, **({"swaps": swaps} if swaps is not None else {})}
+        findings = _with_exemplars(root, config, plan, shown, duplicates["keys"])
+
+    # The data are judged themselves, whatever the models: by metadata, then by what the pictures look like.
+    computed = [computed_key(column) for column in config.computed_slices]
+    labellings = read["examples"] | "Label" >> LabelExamples()
+    associations = [
+        rows
+        | f"DropDuplicates{name}" >> DropDuplicates(duplicates["keys"], Labelling)
+        | f"Associate{name}" >> AssociateSlices(keys, config.judge)
+        for name, rows, keys in (
+            ("Given", labellings, config.slices),
+            ("Computed", explained.labellings, computed),
+        )
+    ] | "Associations" >> beam.Flatten()
 
     # A duplicate has its dead letter already, whatever else is wrong with it.
     undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(
@@ -84,13 +105,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "unread": read["dead_letters"],
         "dead_letters": dead_letters,
         "scores": scores,
-    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes)
+    } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes, Decoding.of(config.explain))
 
     # Parts are staged as they come; the manifest is written last.
     return {
         "scores": scores,
         "summaries": judged["summaries"],
-        "findings": judged["findings"],
+        "findings": findings,
         "dead_letters": dead_letters,
         "counts": counts,
         "associations": associations,
@@ -107,9 +128,26 @@ def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any
     again = root | "ReadAgain" >> ReadExamples(
         plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
     )
-    swapping = SwapBackgrounds(plan.specs, config.explain, samples)
+    swapping = SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
     return (
         again["examples"]
         | "SwapBackgrounds" >> swapping.with_resource_hints(**config.explain.resource_hints)
         | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
     )
+
+
+def _with_exemplars(root: Any, config: Config, plan: Plan, tables: Any, duplicates: Any) -> Any:
+    """The findings with the images that they show: chosen by scores, read again, kept as small pictures."""
+    showings = tables | "ChooseExemplars" >> ChooseExemplars(config.report.exemplars, plan.judged)
+    parts = {"findings": tables["findings"], "showings": showings}
+    if config.report.images:
+        needs = showings | "FindNeeds" >> FindNeeds()
+        again = root | "ReadExemplars" >> ReadExamples(
+            plan.listing.shards, config.data, [], None, plan.limit, wanted=needs
+        )
+        parts["pictures"] = (
+            again["examples"]
+            | "DropDuplicateExemplars" >> DropDuplicates(duplicates, Example)
+            | "Illustrate" >> IllustrateExemplars(plan.specs, plan.input_sizes, needs)
+        )
+    return parts | "AddExemplars" >> AddExemplars()

@@ -1,13 +1,12 @@
-"""The command line: `gradcam-audit run | gate | inspect | overlay | schema | demo`.
+"""The command line: `gradcam-audit run`, and what is done with runs and with single models.
 
-Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` has its own. TensorFlow and Beam are
-imported by the commands that need them, so that help and usage errors come at once.
+Exit status: 0 done, 2 the request is wrong, 3 the run failed; `gate` and `compare` have their own. TensorFlow
+and Beam are imported by the commands that need them, so that help and usage errors come at once.
 """
 
 import argparse
 import atexit
 import contextlib
-import dataclasses
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import __version__
+from pipeline.on_runs import add_card, add_compare, add_gate, add_history, add_report, positive
 from pipeline.one_model import add_inspect, add_overlay
 from pipeline.quiet import quiet_imports
 from transforms.errors import AuditError, UsageError, did_you_mean
@@ -104,29 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("config", metavar="CONFIG.yaml")
     run.add_argument("--output", metavar="DIR", help="write here instead of the config's output")
     run.add_argument("--run-id", metavar="ID", help="name of the run; default: the time and a random suffix")
-    run.add_argument("--limit", metavar="N", type=_positive, help="read only the first N records")
+    run.add_argument("--limit", metavar="N", type=positive, help="read only the first N records")
     run.add_argument(
         "--dry-run", action="store_true", help="print the resolved config and the plan; write nothing"
     )
     run.set_defaults(function=_run)
 
-    gate = commands.add_parser(
-        "gate",
-        help="pass or fail the newest run, by its exit status",
-        description="Exit status: 0 pass, 1 findings, 2 bad usage, 3 no complete run, 4 inconclusive.",
-        allow_abbrev=False,
-    )
-    gate.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
-    gate.add_argument("--run-id", metavar="RUN[:MODEL]", help="instead of the run that was started last")
-    gate.add_argument(
-        "--fail-on",
-        choices=["confirmed", "suspect"],
-        default="confirmed",
-        help="confirmed includes hidden; suspect includes all flags (default: %(default)s)",
-    )
-    gate.add_argument("--json", action="store_true", help="print JSON")
-    gate.set_defaults(function=_gate)
-
+    add_gate(commands)
+    add_compare(commands)
+    add_history(commands)
+    add_card(commands)
+    add_report(commands)
     add_inspect(commands)
     add_overlay(commands)
 
@@ -156,16 +144,9 @@ def _run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
     if manifest is None:
         print(f"Run {planned.run.paths.run_id} was handed to {runner}; its manifest comes last.")
         return DONE
-    console.print_summary(manifest, read_rows(planned.run, "summaries"), read_rows(planned.run, "findings"))
+    paths = planned.run.paths
+    console.print_summary(manifest, read_rows(paths, "summaries"), read_rows(paths, "findings"))
     return DONE
-
-
-def _gate(arguments: argparse.Namespace, _: Sequence[str]) -> int:
-    from pipeline.gate import judge_run
-
-    answer = judge_run(arguments.output, arguments.run_id, arguments.fail_on)
-    print(json.dumps(dataclasses.asdict(answer), indent=2) if arguments.json else answer.line)
-    return answer.status
 
 
 def _schema(_: argparse.Namespace, __: Sequence[str]) -> int:
@@ -224,9 +205,3 @@ def _yaml(document: Any) -> str:
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)

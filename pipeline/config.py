@@ -16,11 +16,13 @@ from typing import Annotated, Any
 import pydantic
 import yaml
 
+from transforms.columns import COMPUTED_KEYS, MODE_KEY, PHOTOGRAPHIC, ComputedColumn
 from transforms.errors import ConfigError, did_you_mean
 from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.judge.settings import JudgeSettings
 from transforms.read.formats import FORMATS
 from transforms.settings import Settings
+from transforms.write.settings import ReportSettings
 
 # One settings model for each dataset format, told apart by the key `format`.
 _DATA: Any = reduce(or_, (entry.settings for entry in FORMATS.values()))
@@ -42,6 +44,11 @@ class Config(Settings):
     slices: Annotated[tuple[str, ...], pydantic.Strict(False)] = pydantic.Field(
         (), description="metadata columns to judge by: TFRecord features, COCO image fields, VOC elements"
     )
+    computed_slices: Annotated[tuple[ComputedColumn, ...], pydantic.Strict(False)] = pydantic.Field(
+        PHOTOGRAPHIC,
+        description="slice columns that are computed from the picture, to find artefacts that no metadata "
+        "name; also box_size and objects",
+    )
     cluster: str | None = pydantic.Field(
         None,
         min_length=1,
@@ -51,6 +58,9 @@ class Config(Settings):
     judge: JudgeSettings = pydantic.Field(
         default_factory=JudgeSettings, description="when a class or slice is flagged"
     )
+    report: ReportSettings = pydantic.Field(
+        default_factory=ReportSettings, description="what the report shows"
+    )
     output: str = pydantic.Field(description="directory for tables and run records, local or gs://, s3://")
 
     @pydantic.model_validator(mode="after")
@@ -59,8 +69,15 @@ class Config(Settings):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"models has two models named {twice[0]!r}; names tell their rows apart")
-        if len(set(self.slices)) != len(self.slices):
-            raise ValueError(f"slices names one of its keys twice: {', '.join(self.slices)}")
+        for key, columns in (("slices", self.slices), ("computed_slices", self.computed_slices)):
+            if len(set(columns)) != len(columns):
+                raise ValueError(f"{key} names one of its keys twice: {', '.join(columns)}")
+        for column in self.slices:
+            if column in (*COMPUTED_KEYS, MODE_KEY):
+                raise ValueError(
+                    f"slices names {column!r}, which the audit itself uses ({', '.join(COMPUTED_KEYS)}, "
+                    f"{MODE_KEY}); rename the metadata column"
+                )
         reference = self.judge.reference_model
         if reference is not None and reference not in names:
             hint = did_you_mean(reference, names)
@@ -132,6 +149,7 @@ _UNIONS = {
     "class_map": "a file, or a mapping of names to class indexes,",
     "annotations": "a glob or a list of globs",
     "path": "a glob or a list of globs",
+    "names": "a file, or a list or mapping of names,",
 }
 
 
@@ -160,9 +178,15 @@ def _with_paths(config: Config, absolute: Callable[[str], str]) -> Config:
                 changed[name] = [absolute(entry) for entry in value]
         return changed
 
-    data = config.data.model_copy(update=update(config.data, ("path", "images", "annotations", "class_map")))
+    paths = ("path", "images", "annotations", "class_map", "metadata") + (
+        ("names",) if isinstance(config.data.names, str) else ()  # a list of names is no list of paths
+    )
+
+    data = config.data.model_copy(update=update(config.data, paths))
     models = tuple(model.model_copy(update=update(model, ("path", "labels"))) for model in config.models)
-    return config.model_copy(update={"data": data, "models": models, **update(config, ("output",))})
+    judge = config.judge.model_copy(update=update(config.judge, ("waivers",)))
+    changed = {"data": data, "models": models, "judge": judge, **update(config, ("output",))}
+    return config.model_copy(update=changed)
 
 
 def _models_in(annotation: Any) -> list[type[Settings]]:

@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.markup
 import rich.table
 
-from pipeline.plan import Plan
+if TYPE_CHECKING:  # a plan needs TensorFlow, a comparison does not
+    from pipeline.compare import Comparison
+    from pipeline.plan import Plan
+
 from transforms.judge.statistics import STATUSES
 from transforms.write.manifest import FLAGS
 
-_STYLES = {"clear": "green", "unsuspected": "green", "insufficient": "yellow"}
+_STYLES = {
+    **dict.fromkeys(("clear", "unsuspected", "same", "better"), "green"),
+    **dict.fromkeys(("insufficient", "inconclusive"), "yellow"),
+}
 _HEADS = {
     "softmax": "one class of many; the logits stand before it",
     "sigmoid": "each class for itself; the logits stand before it",
@@ -26,7 +32,7 @@ _MOST_BEHIND = 10
 _MOST_SUSPECTS = 20
 
 
-def print_plan(plan: Plan, config_yaml: str) -> None:
+def print_plan(plan: "Plan", config_yaml: str) -> None:
     """The resolved config and what the run would do."""
     console = _console()
     console.print(config_yaml, markup=False, highlight=False, soft_wrap=True)
@@ -106,16 +112,17 @@ def print_summary(
     suspects.sort(key=lambda row: (FLAGS.index(row["verdict"]), -(row["log10_e_suspect"] or 0.0)))
     shown = [row for row in findings if row["group_kind"] == "model"] + suspects[:_MOST_SUSPECTS]
     for row in sorted(shown, key=lambda row: row["model"]):
-        summary = summary_of[row["model"], method, row["group_kind"], row["group_name"]]
+        # A mode is no group of its own, and has no summary.
+        summary = summary_of.get((row["model"], method, row["group_kind"], row["group_name"]), {})
         table.add_row(
             rich.markup.escape(row["model"]),
             "the model" if row["group_kind"] == "model" else rich.markup.escape(row["group_name"]),
             f"[{_STYLES.get(row['verdict'], 'bold red')}]{row['verdict']}[/]",
             str(row["n"]),
-            _number(summary["accuracy"]),
-            _number(summary["energy_in_box"]),
-            _number(summary["box_area"]),
-            _number(summary["density_share"]),
+            _number(summary.get("accuracy")),
+            _number(summary.get("energy_in_box")),
+            _number(summary.get("box_area")),
+            _number(row["density_share"]),
             _number(row["swap_gap"]),
         )
     console.print(table)
@@ -125,9 +132,52 @@ def print_summary(
         )
     if len(suspects) > _MOST_SUSPECTS:
         console.print(f"... and {len(suspects) - _MOST_SUSPECTS} more in the table findings")
-    lines = (*_of_data(manifest), *_left_out(manifest, summaries), *_notes(manifest), last_line(manifest))
+    lines = (
+        *(*_of_data(manifest), *_left_out(manifest, summaries), *_notes(manifest)),
+        f"Report: {_short(manifest['config']['output'])}/runs/{manifest['run_id']}/report.html",
+        last_line(manifest),
+    )
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_comparison(found: "Comparison") -> None:
+    """The answer, and a table of the models, the classes, and the slices that changed."""
+    console = _console()
+    table = rich.table.Table()
+    for column in ("measure", "what", "verdict"):
+        table.add_column(column)
+    for column in ("images", "baseline", "candidate", "change", "bounds"):
+        table.add_column(column, justify="right")
+    shown = [c for c in found.changes if c.group_kind != "slice" or c.verdict in ("worse", "better")]
+    for change in shown:
+        bounds = "-" if change.lower is None else f"[{change.lower:+.2f}, {change.upper:+.2f}]"
+        table.add_row(
+            change.measure,
+            "the model" if change.group_kind == "model" else rich.markup.escape(change.group_name),
+            f"[{_STYLES.get(change.verdict, 'bold red')}]{change.verdict}[/]",
+            str(change.n),
+            _number(change.baseline),
+            _number(change.candidate),
+            "-" if change.change is None else f"{change.change:+.2f}",
+            bounds,
+        )
+    console.print(table)
+    notes = [f"allowed: {difference}" for difference in found.differences] + _unpaired(found)
+    for line in (*notes, f"{found.headline}: {found.reason}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _unpaired(found: "Comparison") -> list[str]:
+    lines = []
+    for change in found.changes:
+        if change.group_kind == "model" and change.only_baseline + change.only_candidate:
+            measure = change.measure.replace("_", " ")
+            lines.append(
+                f"{measure}: measured by one only: {change.only_baseline:,} under the baseline, "
+                f"{change.only_candidate:,} under the candidate"
+            )
+    return lines
 
 
 def last_line(manifest: Mapping[str, Any]) -> str:
@@ -151,7 +201,7 @@ def _of_data(manifest: Mapping[str, Any]) -> list[str]:
     for row in manifest["data"]["associations"]:
         if row["associated"]:
             lines.append(f"data: {row['message']}")
-        elif row["associated"] is None and manifest["slices"][row["slice_key"]]:
+        elif row["associated"] is None and manifest["slices"].get(row["slice_key"]):
             lines.append(f"slice {row['slice_key']}: {row['message']}")
     return lines
 
@@ -210,6 +260,7 @@ class _Console(rich.console.Console):
 
 
 def _console() -> rich.console.Console:
-    # Off a terminal rich would draw tables for 80 columns; logs and pipes have no such edge.
-    console = _Console()
-    return console if console.is_terminal else _Console(width=160)
+    # Off a terminal rich would draw tables for 80 columns; logs and pipes have no such edge. And `:m:` is a
+    # model between colons, no emoji.
+    console = _Console(emoji=False)
+    return console if console.is_terminal else _Console(width=160, emoji=False)

@@ -9,7 +9,9 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.explain.decode import Decoding, boxed_size
 from transforms.explain.explainer import ModelSpec, names_of
+from transforms.read.defects import defects_of
 from transforms.records import DeadLetter, Example, Score
 
 _Key = tuple[str, ...]
@@ -25,10 +27,11 @@ class CountOutcomes(beam.PTransform):
 
     specs: Sequence[ModelSpec]
     allowed_classes: Sequence[str] = ()
+    decoding: Decoding = Decoding()  # noqa: RUF009  (immutable)
 
     def expand(self, outcomes: Any) -> Any:
         keys = {
-            "examples": beam.FlatMap(_of_example, self.specs, self.allowed_classes),
+            "examples": beam.FlatMap(_of_example, self.specs, self.allowed_classes, self.decoding),
             "unread": beam.Map(_record),
             "dead_letters": beam.Map(_reason),
             "scores": beam.Map(_status),
@@ -43,8 +46,13 @@ class CountOutcomes(beam.PTransform):
         return counts | beam.Flatten() | beam.CombinePerKey(sum)
 
 
-def _of_example(example: Example, specs: Sequence[ModelSpec], allowed: Sequence[str]) -> Iterator[_Key]:
+def _of_example(
+    example: Example, specs: Sequence[ModelSpec], allowed: Sequence[str], decoding: Decoding
+) -> Iterator[_Key]:
     yield ("records",)
+    size = None if example.relative else boxed_size(example.image, decoding)
+    for defect in defects_of(example, size).elements():
+        yield ("defect", defect)
     for entry in example.slices:
         yield ("slice", entry.key)
     if example.cluster is not None:

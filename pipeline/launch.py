@@ -1,6 +1,7 @@
 """Start a planned run, watch it, and fetch what it wrote."""
 
 import contextlib
+import datetime
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.audit import audit
 from pipeline.config import Config
 from pipeline.plan import Plan
+from pipeline.runs import started_runs
 from transforms.errors import RunError, UsageError
 from transforms.progress import PROGRESS
 from transforms.write.manifest import to_json
@@ -25,6 +27,8 @@ from transforms.write.wiring import claim_text, read_manifest, write_text
 
 # The runner in this process. Beam's "DirectRunner" would first try to download another one.
 LOCAL_RUNNER = "FnApiRunner"
+# Clocks of machines that start runs below one output may be this far apart.
+_CLOCKS_DIFFER = datetime.timedelta(minutes=5)
 
 
 def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str) -> dict[str, Any] | None:
@@ -40,7 +44,7 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         The manifest, or None where the runner has only accepted the job (a Dataflow template).
 
     Raises:
-        UsageError: another run took the id meanwhile.
+        UsageError: another run took the id meanwhile, or the clock was set back.
         RunError: the pipeline failed, or what it wrote is not a complete audit.
     """
     paths = plan.run.paths
@@ -52,6 +56,7 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         "tool": plan.run.details["tool"],
         "runner": runner,
     }
+    _check_clock(plan)
     config_text = yaml.safe_dump(plan.run.details["config"], sort_keys=False, allow_unicode=True)
     try:
         claim_text(paths.record("started.json"), to_json(started))
@@ -71,10 +76,21 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         where = _keep_traceback(error, paths.record("error.txt"))
         reason = (str(error).strip() or type(error).__name__).rsplit("\n", 1)[-1]
         raise RunError(f"run {paths.run_id} failed: {reason}{where}") from error
-    manifest = read_manifest(plan.run)
+    manifest = read_manifest(paths)
     if manifest is not None and not manifest["complete"]:
         raise RunError(f"run {paths.run_id} is not complete: {manifest['failure']}")
     return manifest
+
+
+def _check_clock(plan: Plan) -> None:
+    """The gate judges the run that was started last, so a run must not seem older than the one before it."""
+    runs = started_runs(plan.run.paths.output)
+    now = datetime.datetime.fromisoformat(plan.run.started)
+    if runs and datetime.datetime.fromisoformat(runs[-1].started) > now + _CLOCKS_DIFFER:
+        raise UsageError(
+            f"the clock says {plan.run.started}, but run {runs[-1].paths.run_id} was started at "
+            f"{runs[-1].started}; set the clock, or move that run's folder out of {plan.run.paths.output}/runs"
+        )
 
 
 def _keep_traceback(error: Exception, path: str) -> str:

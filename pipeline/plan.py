@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import __version__
 from pipeline.config import Config, StrictLoader, yaml_problem
+from pipeline.waivers import load_waivers
 from transforms.errors import (
     ConfigError,
     DataError,
@@ -74,6 +75,12 @@ class Plan:
         return {model["name"]: (model["target_layer"], method) for model in self.run.details["models"]}
 
     @property
+    def input_sizes(self) -> dict[str, tuple[int, int]]:
+        """Model -> height and width of its input."""
+        models = self.run.details["models"]
+        return {model["name"]: (model["input_size"][0], model["input_size"][1]) for model in models}
+
+    @property
     def confirms(self) -> bool:
         """Whether the counterfactual stage runs."""
         return bool(self.run.details["config"]["judge"]["confirm"]) and self.withheld is None
@@ -106,6 +113,7 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
     listing = list_shards(config.data)
     if limit is not None:
         listing = first_records(listing)
+    waivers = load_waivers(config.judge.waivers) if config.judge.waivers else []
     specs = [_model_spec(config, index) for index in range(len(config.models))]
     resolved = config.model_dump(mode="json")
     text = json.dumps(resolved, sort_keys=True)
@@ -118,6 +126,7 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
         "limit": limit,
         "config": resolved,
         "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "waivers": [waiver.model_dump(mode="json") for waiver in waivers],
         "verdict_method": "hirescam" if "hirescam" in config.explain.methods else config.explain.methods[0],
         "models": [_model_details(config, spec) for spec in specs],
         "data": {

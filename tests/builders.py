@@ -10,8 +10,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from transforms.judge.settings import JudgeSettings
 from transforms.records import Box, Company, Example, Explanation, Group, Outside, Score, Slice, Swap
 from transforms.regions import REGIONS
+from transforms.write.settings import ReportSettings
 
 
 def make_image(*, width: int = 16, height: int = 16, seed: int = 0) -> NDArray[np.uint8]:
@@ -144,6 +146,7 @@ def make_score(
         position=position,
         shard="00000",
         other_background_probability=None,
+        donor_class=None,
         scene=None,
         outside=outside if measured else None,
     )
@@ -211,7 +214,45 @@ def make_swap(
         residual=residual,
         slices=[Slice(key, value) for key, value in (slices or {}).items()],
         cluster=cluster,
+        same_id="same.png",
+        other_id="other.png",
     )
+
+
+def make_details(*models: str, report: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a manifest says before its run starts; of one model `m` unless others are named."""
+    return {
+        "tool": {"name": "gradcam-audit", "version": "9.9"},
+        "libraries": {"numpy": "2.0"},
+        "python": "3.11",
+        "devices": ["CPU:0"],
+        "runner": "FnApiRunner",
+        "limit": None,
+        "config": {
+            "name": "test",
+            "data": {"max_bad_fraction": 0.01},
+            "judge": JudgeSettings().model_dump(mode="json"),
+            "report": ReportSettings(**(report or {})).model_dump(mode="json"),
+        },
+        "config_sha256": "abc",
+        "verdict_method": "hirescam",
+        "models": [
+            {
+                "name": model,
+                "path": f"{model}.keras",
+                "sha256": "0123",
+                "input_size": [8, 8],
+                "target_layer": "last",
+                "map_size": [2, 2],
+                "layers": [{"name": "last", "map_size": [2, 2], "separates": True}],
+                "logits_tensor": "logits",
+                "head": "softmax",
+                "classes": 3,
+            }
+            for model in models or ("m",)
+        ],
+        "data": {"format": "coco", "files": 1, "shards": 1, "bytes": 10, "listing_sha256": "4567"},
+    }
 
 
 def make_group(

@@ -21,8 +21,8 @@ from transforms.judge.associations import (
     normalised_mutual_information,
 )
 from transforms.judge.contingency import MAX_VALUES, Contingency
+from transforms.judge.data.wiring import AssociateSlices
 from transforms.judge.settings import JudgeSettings
-from transforms.judge.wiring import AssociateSlices
 from transforms.labels import Labelling
 from transforms.records import Slice
 

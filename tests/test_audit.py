@@ -20,16 +20,20 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pipeline.audit import audit
 from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
+from transforms.columns import COMPUTED_KEYS
 from transforms.explain.explainer import Explainer
 from transforms.explain.sampling import Donors, budget_of, names_with_boxes, plan_samples, rank
 from transforms.explain.swapper import Swapper
 from transforms.judge.clusters import mean_swap
 from transforms.judge.company import pairs_of
+from transforms.judge.families import is_computed
 from transforms.judge.gaps import GapKey, GapTally, gap_keys
+from transforms.judge.groups import groups_of
 from transforms.judge.judgement import conclude
+from transforms.judge.sightings import Sightings
 from transforms.judge.summaries import summarise
 from transforms.measure.wiring import located, score
-from transforms.records import Box, Example, Explanation, Slice, Swap
+from transforms.records import Box, Example, Explanation, Group, Slice, Swap
 
 from .audit_sets import (
     IMAGES,
@@ -42,6 +46,7 @@ from .audit_sets import (
     write_config,
     write_set,
 )
+from .direct import direct_exemplars
 from .strategies import tallies_of
 
 ROOT = Path(__file__).parents[1]
@@ -75,14 +80,23 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
         examples.append(
             Example(file_name, source, index // 2, "", data, "", boxes, [], False, camera, patient)
         )
-    explainer = Explainer(plan.specs, config.explain)
+    explainer = Explainer(plan.specs, config.explain, config.computed_slices)
     scores = []
     for first in range(0, IMAGES, 5):  # another batching than the pipeline's
-        for explanation in explainer.explain(examples[first : first + 5]):
-            assert isinstance(explanation, Explanation)
-            scores += score(explanation)
+        for found in explainer.explain(examples[first : first + 5]):
+            scores += score(found) if isinstance(found, Explanation) else []
     rows = [located(row) for row in scores]
-    tallies = tallies_of(rows)
+    tallies = {
+        group: tally
+        for group, tally in tallies_of(rows).items()
+        if not is_computed(group.slice_key)
+        or (group.method == "hirescam" and tally.units >= config.judge.min_images)
+    }
+    sightings: dict[Group, Sightings] = {}
+    for row in rows:
+        for group in groups_of(row):
+            if group.kind == "class":
+                sightings.setdefault(group, Sightings()).add(row)
     company: dict[Any, Any] = {}
     for row in rows:
         for pair, numbers in pairs_of(row):
@@ -101,7 +115,8 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
     for model in ("tiny", "flat"):
         judged = {g: t for g, t in tallies.items() if g.model == model and g.method == "hirescam"}
         together = {pair: n for pair, n in company.items() if pair[0] in judged}
-        findings += conclude(judged, together, gaps[model], config.judge)
+        maps = {group: of for group, of in sightings.items() if group in judged}
+        findings += conclude(judged, together, gaps[model], config.judge, sightings=maps)
     for index, row in enumerate(scores):
         swap = swaps.get((row.model, row.example_id, row.target_name))
         if row.target_rule == "annotated" and swap is not None:
@@ -110,7 +125,9 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
                 swap_gap=swap.gap,
                 residual=swap.residual,
                 other_background_probability=swap.other,
+                donor_class=swap.donor_class,
             )
+    findings = direct_exemplars(config, plan, findings, scores, swaps, examples)
     summaries = []
     for group, tally in tallies.items():
         is_judged = group.kind == "class" and group.method == "hirescam"
@@ -144,6 +161,8 @@ def as_row(record: Any) -> dict[str, Any]:
         row["heatmap"] = np.float32(row["heatmap"]).tolist()
     if "slices" in row:
         row["slices"] = [vars(entry) for entry in row["slices"]]
+    if row.get("exemplar_details") is not None:
+        row["exemplar_details"] = [as_row(exemplar) for exemplar in row["exemplar_details"]]
     return row
 
 
@@ -240,7 +259,7 @@ def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_t
     assert [str(tmp_path / "set-9.json")] == [
         row["source"] for row in letters if row["error"] == "duplicate_id"
     ]
-    by_swaps = ["swap_gap", "residual", "other_background_probability"]
+    by_swaps = ["swap_gap", "residual", "other_background_probability", "donor_class"]
     healthy = [
         row
         for row in rows_of(in_two_shards[1], "scores", without=["source", *by_swaps])
@@ -256,8 +275,9 @@ def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path)
     plan = run(load_config(str(write_config(tmp_path, {"tiny": tiny_model}))))
 
     assert {"duplicate_id": IMAGES, "undecodable_image": 1} == manifest_of(plan)["dead_letters"]
-    # The data are judged without images and without duplicates.
-    assert [IMAGES] == [row["records"] for row in manifest_of(plan)["data"]["associations"]]
+    # The data are judged without duplicates: by metadata without images too, by looks where there are any.
+    records = {row["slice_key"]: row["records"] for row in manifest_of(plan)["data"]["associations"]}
+    assert {"camera": IMAGES, **dict.fromkeys(COMPUTED_KEYS[:7], IMAGES - 1)} == records
 
 
 def test_other_processes_give_the_same_rows(
@@ -305,7 +325,7 @@ def test_only_encoded_bytes_cross_a_stage_boundary(in_two_shards: tuple[Config, 
     _, stages = FnApiRunner().create_stages(pipeline.to_runner_api())
     (explaining,) = [s for s in stages if any("BeamML_RunInference" in t.unique_name for t in s.transforms)]
     names = [transform.unique_name for transform in explaining.transforms]
-    for step in ("Read/LoadImage", "Explain/Explain/BatchElements", "Explain/SplitDeadLetters", "Measure/"):
+    for step in ("Read/LoadImage", "Explain/Explain/BatchElements", "Explain/Split", "Measure/"):
         assert any(name.startswith(step) for name in names), step
 
     # A loaded image and a batch of them are made here; what takes one stands here too, and is no sink.

@@ -15,6 +15,7 @@ import yaml
 from pipeline import cli
 from pipeline.cli import main
 from pipeline.config import Config
+from transforms.columns import PHOTOGRAPHIC, computed_key
 from transforms.write.schemas import TABLES
 
 from .builders import encode, make_image, write_coco
@@ -89,9 +90,8 @@ def test_help_names_the_commands() -> None:
     done = in_process(["--help"], "")
 
     assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
-    assert ["run", "gate", "inspect", "overlay", "schema", "demo"] == re.findall(
-        r"^    (\w+) ", done.stdout, re.MULTILINE
-    )
+    commands = ["run", "gate", "compare", "history", "card", "report", "inspect", "overlay", "schema", "demo"]
+    assert commands == re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
 
 
 def test_a_process_of_its_own_prints_nothing_but_the_answer(tiny_model: Path) -> None:
@@ -191,7 +191,9 @@ def test_a_run_ends_with_one_clear_line(folder: Path, capsys: pytest.CaptureFixt
         f"{found['images_per_second']:,.1f}/s; run r1 in elsewhere"
     ) == out.splitlines()[-1]
     assert (True, 4, 8) == (found["complete"], found["records"], found["rows"]["scores"])
-    run = {f"elsewhere/runs/r1/{name}" for name in ("started.json", "config.yaml", "manifest.json")}
+    assert "Report: elsewhere/runs/r1/report.html" == out.splitlines()[-2]
+    names = ("started.json", "config.yaml", "report.html", "manifest.json")
+    run = {f"elsewhere/runs/r1/{name}" for name in names}
     assert run == {name for name in files_of(folder) if name.startswith("elsewhere/runs/")}
     assert set(TABLES) | {"runs"} == {path.name for path in (folder / "elsewhere").iterdir()}
 
@@ -296,7 +298,8 @@ def test_what_is_said_of_the_data_and_of_what_is_allowed(
     assert 0 == main(["run", "c.yaml", "--run-id", "r1"])
     lines = capsys.readouterr().out.splitlines()
     found = manifest_of(folder, "r1")
-    tag, _, cammera = found["data"]["associations"]
+    tag, _, cammera, *computed = found["data"]["associations"]
+    assert [computed_key(column) for column in PHOTOGRAPHIC] == [row["slice_key"] for row in computed]
     assert ("tag", True, 1.0) == (tag["slice_key"], tag["associated"], tag["nmi"])
     assert f"data: {tag['message']}" in lines
     assert "slice site: not tested: the one value north in every record" in lines

@@ -163,7 +163,12 @@ def test_an_unknown_category_is_a_malformed_record(category: Any) -> None:
 def test_an_image_without_file_name_is_a_malformed_record(image: dict[str, Any]) -> None:
     (found,) = read(images=[image])
 
-    assert (0, image.get("file_name"), "malformed_record", "image entry 0 has no 'file_name'") == told(found)
+    assert (
+        0,
+        image.get("file_name") or None,
+        "malformed_record",
+        "image entry 0 has no 'file_name'",
+    ) == told(found)
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "a/../../b.png", "..\\b.png", "/etc/passwd", ".."])
@@ -177,13 +182,14 @@ def test_dots_inside_a_name_are_safe() -> None:
     assert [example(file_name="a..b/c...png")] == read(images=[{"id": 1, "file_name": "a..b/c...png"}])
 
 
-def test_each_annotation_of_an_unlisted_image_is_a_missing_image() -> None:
-    found = read(annotations=[annotation(10, image=8, bbox=[0, 0, 1, 1]), annotation(11, image=None)])
+def test_annotations_of_an_unlisted_image_are_a_missing_image() -> None:
+    lost = [annotation(n, image=8, bbox=[0, 0, 1, 1][:n]) for n in (3, 4)]
+    found = read(annotations=[*lost, annotation(12, image=None)])
 
     assert example() == found[0]
     assert [
-        (1, None, "missing_image", "annotation 10 is of image 8, which the file does not list"),
-        (1, None, "missing_image", "annotation 11 is of image null, which the file does not list"),
+        (1, None, "missing_image", "2 annotations are of image 8, which the file does not list"),
+        (1, None, "missing_image", "1 annotation is of image null, which the file does not list"),
     ] == [told(record) for record in found[1:]]
 
 
@@ -225,11 +231,12 @@ LISTS = "it needs the lists 'images', 'annotations' and 'categories'"
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"", "Expecting value: line 1 column 1 (char 0)"),
-        (b"<annotation/>", "Expecting value: line 1 column 1 (char 0)"),
-        (b'{"images": [', "Expecting value: line 1 column 13 (char 12)"),
+        (b"", "Expecting an object at character 0"),
+        (b"<annotation/>", "Expecting an object at character 0"),
+        (b'{"images": [', "Expecting value at character 12"),
+        (b'{"images": [{}, {]}', "Expecting property name enclosed in double quotes at character 17"),
         (b"\x1f\x8b\x08", "'utf-8' codec can't decode byte 0x8b in position 1: invalid start byte"),
-        (b"[]", LISTS),
+        (b"[]", "Expecting an object at character 0"),
         (b"{}", LISTS),
         (b'{"images": [], "annotations": []}', LISTS),
         (b'{"images": {}, "annotations": [], "categories": []}', LISTS),

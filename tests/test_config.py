@@ -19,18 +19,25 @@ GOOD: dict[str, Any] = {
 }
 TFRECORD = {"format": "tfrecord", "path": "*.rec"}
 
-TOP = "name, data, models, explain, slices, cluster, judge, output"
-OF_COCO = "class_map, max_bad_fraction, images, annotations, format"
-OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, name, image_name"
+OF_REPORT = "exemplars, images, colormap"
+TOP = "name, data, models, explain, slices, computed_slices, cluster, judge, report, output"
+OF_COCO = (
+    "class_map, names, metadata, metadata_id, max_bad_fraction, images, extension, annotations, region, "
+    "format"
+)
+OF_FEATURES = "image, id, xmin, ymin, xmax, ymax, box, name, image_name, ignored"
 OF_MODEL = (
     "name, path, labels, preprocess, output, score, inputs, target_layer, token_grid, custom_objects, "
     "safe_mode"
 )
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
-OF_EXPLAIN = "methods, targets, classes, polarity, channel_budget, batch_size, precision"
+OF_EXPLAIN = (
+    "methods, targets, classes, polarity, channel_budget, batch_size, precision, decode, orientation, "
+    "boxes_orientation, max_pixels"
+)
 OF_JUDGE = (
     "fdr, suspect_margin, reference_model, min_images, confirm, epsilon, images_per_class, confirm_budget, "
-    "allowed_regions, allowed_classes"
+    "allowed_regions, allowed_classes, required, waivers"
 )
 
 
@@ -158,7 +165,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("name", f"; keys of the config: {TOP}"),
         ("data.images", f"; keys of data: {OF_COCO}"),
         ("models[0].path", f"; keys of models[0]: {OF_MODEL}"),
-        ("data.format", "; formats: coco, tfrecord, voc"),
+        ("data.format", "; formats: " + ", ".join(FORMATS)),
     ],
 )
 def test_a_missing_key(place: str, problem: str) -> None:
@@ -169,6 +176,13 @@ NO_CLASS_MAP = "a file, or a mapping of names to class indexes, is needed"
 TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
 
 
+OURS = (
+    "which the audit itself uses (image.brightness, image.border, image.colour_cast, image.blur, "
+    "image.corner_edges, image.aspect_ratio, image.file_format, image.box_size, image.objects, mode); "
+    "rename the metadata column"
+)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "problem"),
     [
@@ -176,12 +190,25 @@ TWINS = [{"name": "m", "path": "a"}, {"name": "m", "path": "b"}]
         ("name", "", " is '': string should have at least 1 character"),
         ("data.images", 3, " is 3: input should be a valid string"),
         ("data.max_bad_fraction", 1.5, " is 1.5: input should be less than or equal to 1"),
-        ("data.format", "cocco", " 'cocco' is unknown (did you mean 'coco'?); formats: coco, tfrecord, voc"),
-        ("data.format", "zip", " 'zip' is unknown; formats: coco, tfrecord, voc"),
+        (
+            "data.format",
+            "cocco",
+            " 'cocco' is unknown (did you mean 'coco'?); formats: " + ", ".join(FORMATS),
+        ),
+        ("data.format", "zip", " 'zip' is unknown; formats: " + ", ".join(FORMATS)),
         ("data.class_map", 3, f" is 3: {NO_CLASS_MAP}"),
         ("data.class_map", ["cat"], f" is ['cat']: {NO_CLASS_MAP}"),
         ("models", [], " is []: list should have at least 1 item"),
         ("slices", ["a", "a"], " names one of its keys twice: a, a"),
+        ("computed_slices", ["blur", "blur"], " names one of its keys twice: blur, blur"),
+        (
+            "computed_slices",
+            ["brightnes"],
+            "[0] is 'brightnes': input should be 'brightness', 'border', 'colour_cast', 'blur', "
+            "'corner_edges', 'aspect_ratio', 'file_format', 'box_size' or 'objects'",
+        ),
+        ("slices", ["camera", "image.blur"], f" names 'image.blur', {OURS}"),
+        ("slices", ["mode"], f" names 'mode', {OURS}"),
         ("models", TWINS, " has two models named 'm'; names tell their rows apart"),
         ("models[0].name", "a b", " is 'a b': string should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'"),
         (
@@ -236,7 +263,8 @@ def test_relative_paths_are_relative_to_the_config_file(here: Path) -> None:
     (here / "configs").mkdir()
     data = {**GOOD["data"], "annotations": ["a/*.json", "../b.json"], "class_map": "map.json"}
     models = [{"name": "m", "path": "/models/m.keras", "labels": "labels.txt"}]
-    (here / "configs/c.yaml").write_text(yaml.safe_dump({**GOOD, "data": data, "models": models}))
+    document = {**GOOD, "data": data, "models": models, "judge": {"waivers": "waivers.yaml"}}
+    (here / "configs/c.yaml").write_text(yaml.safe_dump(document))
     config = load_config("configs/c.yaml")
 
     assert f"{here}/configs/images" == config.data.images
@@ -246,6 +274,7 @@ def test_relative_paths_are_relative_to_the_config_file(here: Path) -> None:
         config.models[0].path,
         config.models[0].labels,
     )
+    assert f"{here}/configs/waivers.yaml" == config.judge.waivers
     assert f"{here}/configs/audits" == config.output
 
 
@@ -280,7 +309,10 @@ def test_a_class_map_may_stand_in_the_config() -> None:
 def test_every_key_is_listed_once() -> None:
     keys = [path for path, _ in every_key()]
     of_features = [f"data.features.{key}" for key in OF_FEATURES.split(", ")]
-    of_data = [*OF_COCO.split(", "), "path", "features"]
+    others = "path, layout, unit, edges, in_folders, columns, keys"
+    of_data = [*OF_COCO.split(", "), "features", *others.split(", ")]
+    of_data += [f"columns.{key}" for key in ("image", "name", "box", "ignored")]
+    of_data += [f"keys.{key}" for key in ("image", "id", "objects", "box", "name", "ignored", "label")]
     of_model = [*OF_MODEL.split(", "), *(f"preprocess.{key}" for key in OF_PREPROCESS.split(", "))]
     expected = [
         *TOP.split(", "),
@@ -289,6 +321,7 @@ def test_every_key_is_listed_once() -> None:
         *(f"models[].{key}" for key in of_model),
         *(f"explain.{key}" for key in OF_EXPLAIN.split(", ")),
         *(f"judge.{key}" for key in OF_JUDGE.split(", ")),
+        *(f"report.{key}" for key in OF_REPORT.split(", ")),
     ]
 
     assert sorted(expected) == sorted(keys)
@@ -297,7 +330,12 @@ def test_every_key_is_listed_once() -> None:
 def test_the_json_schema_has_the_keys_of_every_level() -> None:
     schema = Config.model_json_schema()
     levels = {"ModelSettings": OF_MODEL, "Preprocess": OF_PREPROCESS, "ExplainSettings": OF_EXPLAIN}
-    levels |= {"JudgeSettings": OF_JUDGE, "CocoSettings": OF_COCO, "Features": OF_FEATURES}
+    levels |= {
+        "JudgeSettings": OF_JUDGE,
+        "ReportSettings": OF_REPORT,
+        "CocoSettings": OF_COCO,
+        "Features": OF_FEATURES,
+    }
 
     assert TOP.split(", ") == list(schema["properties"])
     assert set(GOOD) == set(schema["required"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import __version__
+from pipeline.cli import main
 from transforms.geometry import View
 from transforms.judge.associations import MIN_EFFECT, MOST_PAIRS
 from transforms.judge.company import MIN_TOGETHER
@@ -96,3 +97,17 @@ def test_the_changelog_begins_with_this_version() -> None:
     versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
     assert ["Unreleased", __version__] == versions[:2]
+
+
+@pytest.mark.parametrize(
+    ("command", "page"),
+    [("gate", "gate"), ("compare", "compare"), ("history", "compare"), ("card", "compare")],
+)
+def test_every_flag_of_the_commands_on_runs_is_described(
+    command: str, page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+
+    assert flags <= set(re.findall(r"--[a-z-]+", (ROOT / f"docs/{page}.md").read_text()))

@@ -11,7 +11,8 @@ from transforms.explain.engine import Engine, Explanations
 from transforms.explain.explainer import Explainer, ModelSpec
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import ClassMap
-from transforms.records import Box, DeadLetter, Explanation
+from transforms.labels import Labelling
+from transforms.records import Box, DeadLetter, Explanation, Slice
 
 from .builders import encode, make_example, make_image
 
@@ -174,3 +175,28 @@ def test_an_image_that_does_not_fit_into_memory_is_a_dead_letter(
     assert ["0.png", letter, "2.png"] == [
         row if isinstance(row, DeadLetter) else row.example_id for row in found
     ]
+
+
+def test_computed_slices_follow_the_given_ones_and_label_each_example_once(tiny_model: Path) -> None:
+    computed = Explainer(
+        [spec(tiny_model), spec(tiny_model, "n")], ExplainSettings(), ["objects", "aspect_ratio"]
+    )
+    boxes = [Box("cat", 1, 1, 5, 5), Box("dog", 2, 2, 9, 9)]
+    good = make_example(boxes=boxes, labels=["cow"], slices={"camera": "A"})
+    found = explained(computed, good, make_example(example_id="bad.png", image=b"x"))
+
+    looks = [Slice("image.objects", "few"), Slice("image.aspect_ratio", "square")]
+    assert [Labelling("a.png", "set.json", 0, ["cat", "dog", "cow"], looks)] == [
+        row for row in found if isinstance(row, Labelling)
+    ]
+    explanations = [row for row in found if isinstance(row, Explanation)]
+    assert 4 == len(explanations)
+    assert [[Slice("camera", "A"), *looks]] * 4 == [row.slices for row in explanations]
+    assert ["bad.png"] == [row.example_id for row in found if isinstance(row, DeadLetter)]
+
+
+def test_without_computed_columns_nothing_is_labelled(explainer: Explainer) -> None:
+    (found,) = explained(explainer, make_example(slices={"camera": "A"}))
+
+    assert isinstance(found, Explanation)
+    assert [Slice("camera", "A")] == found.slices

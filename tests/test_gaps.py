@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transforms.judge.confirmation import confirm
 from transforms.judge.gaps import GapKey, GapTally
 from transforms.judge.settings import JudgeSettings
-from transforms.judge.statistics import log10_e_below
+from transforms.judge.statistics import log10_e_below, mean_bounds
 from transforms.judge.verdicts import finding
 from transforms.records import Finding, Swap
 
@@ -192,3 +192,15 @@ def test_the_model_is_judged_by_all_its_classes(
 def test_a_model_without_swaps_keeps_its_suspicion() -> None:
     assert "suspect" == confirm([finding_of("m", "suspect", "model")], {}, SETTINGS)[0].verdict
     assert "insufficient" == confirm([finding_of("m", "unsuspected", "model")], {}, SETTINGS)[0].verdict
+
+
+@given(st.lists(swaps, min_size=1, max_size=40))
+def test_the_bounds_are_those_of_every_set_of_donor_classes_by_itself(rows: list[Swap]) -> None:
+    tally = gaps_of(*rows)
+    lower, upper = mean_bounds(tally.histogram, 0.05 if tally.worst is None else 0.025)
+    if tally.worst is not None:
+        without = [tally.without(name) for name in tally.left_out]
+        lower = min(mean_bounds(histogram, 0.05)[0] for histogram in without)
+        upper = min(upper, *(mean_bounds(histogram, 0.025 / len(without))[1] for histogram in without))
+
+    assert (2 * lower - 1, 2 * upper - 1) == tally.bounds()

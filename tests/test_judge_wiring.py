@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 
 from transforms.judge.company import pairs_of
 from transforms.judge.judgement import conclude
+from transforms.judge.modes import find_modes
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import judge_model
-from transforms.judge.wiring import AddUp, CountCompany, JudgeModels, SummarizeScores
+from transforms.judge.wiring import AddUp, CountCompany, JudgeModels, SampleHeat, SummarizeScores
 from transforms.judge.wording import say_where
 from transforms.records import Company, Group
 
 from .builders import make_group, make_outside, make_score
 from .strategies import contents, scores, tallies_of, tally_of
+from .test_modes import scores_of, sightings_of
 
 SETTINGS = JudgeSettings(min_images=5)
 MODELS, METHODS, CLASSES, CAMERAS = ("m", "n"), ("gradcam", "hirescam"), ("cat", "dog"), ("A", "B")
@@ -98,7 +100,7 @@ def test_summarize_scores_equals_a_direct_loop(rows, tallies, seed):
     assert len(tallies) == 2 * (2 * (1 + 2 + 2 + 4) + 1)
     expected = [(group, contents(tally)) for group, tally in tallies.items()]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        by_group = root | beam.Create(shuffled(rows, seed)) | SummarizeScores(SEEDS)
+        by_group = root | beam.Create(shuffled(rows, seed)) | SummarizeScores(SEEDS, judged_by("hirescam"))
         plain = by_group | beam.MapTuple(lambda group, tally: (group, contents(tally)))
         assert_that(plain, equal_to(expected))
 
@@ -131,7 +133,7 @@ def test_scores_become_findings_in_one_pipeline(rows, tallies):
         of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "gradcam")}
         expected += [(model, r.group_name, r.verdict) for r in conclude(of_model, {}, None, SETTINGS)]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        by_group = root | beam.Create(rows) | SummarizeScores(SEEDS)
+        by_group = root | beam.Create(rows) | SummarizeScores(SEEDS, judged_by("hirescam"))
         findings = (by_group | JudgeModels(SETTINGS, judged_by("gradcam")))["findings"]
         verdicts = findings | beam.Map(lambda row: (row.model, row.group_name, row.verdict))
         assert_that(verdicts, equal_to(expected))
@@ -208,5 +210,60 @@ def test_where_is_said_in_the_pipeline_as_in_a_direct_loop():
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         scored = root | beam.Create(shuffled(rows, 1))
         counted = scored | CountCompany(judged_by("hirescam"))
-        judged = scored | SummarizeScores([]) | JudgeModels(SETTINGS, judged_by("hirescam"), counted)
+        judged = (
+            scored
+            | SummarizeScores([], judged_by("hirescam"))
+            | JudgeModels(SETTINGS, judged_by("hirescam"), counted)
+        )
         assert_that(judged["findings"], equal_to(expected))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_modes_in_the_pipeline_are_those_of_a_direct_loop(seed):
+    rows = [
+        row
+        for name, marked in zip("abc", (0.2, 0.0, 0.0), strict=True)
+        for row in scores_of(name, marked=marked)
+    ]
+    settings = JudgeSettings()
+    expected = sightings_of(rows)
+    modes = find_modes(expected, settings)
+    assert ["a, mode=bottom_left"] == [row.group_name for row in modes]
+    unjudged = [make_score(method="gradcam", outside=rows[0].outside), make_score(target_rule="predicted")]
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        scored = root | beam.Create(shuffled([*rows, *unjudged], seed))
+        sampled = scored | SampleHeat(judged_by("hirescam"))
+        plain = sampled | beam.MapTuple(lambda group, sightings: (group, sightings.kept))
+        assert_that(plain, equal_to([(group, of.kept) for group, of in expected.items()]), "sampled")
+        tallies = scored | SummarizeScores([], judged_by("hirescam"))
+        judged = tallies | JudgeModels(settings, judged_by("hirescam"), sightings=sampled)
+        found = judged["findings"] | beam.Filter(lambda row: row.slice_key == "mode")
+        assert_that(found, equal_to(modes), "modes")
+
+
+def test_computed_slices_are_counted_for_judged_heatmaps_and_kept_where_there_are_enough():
+    rows = [
+        make_score(method=method, target_name=name, slices={"image.blur": value, "camera": "A"})
+        for method in METHODS
+        for name in CLASSES
+        for value, count in (("sharp", 7), ("blurred", 4))
+        for _ in range(count)
+    ]
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        tallies = root | beam.Create(rows) | SummarizeScores([], judged_by("hirescam"))
+        judged = tallies | JudgeModels(SETTINGS, judged_by("hirescam"))
+        kept = (
+            judged["summaries"]
+            | beam.Filter(lambda row: row.slice_key == "image.blur")
+            | beam.Map(lambda row: (row.method, row.class_name, row.slice_value, row.rows))
+        )
+        expected = [("hirescam", None, "blurred", 8), ("hirescam", None, "sharp", 14)]
+        expected += [("hirescam", name, "sharp", 7) for name in CLASSES]
+        assert_that(kept, equal_to(expected), "summaries")
+        # Of seven against four nothing is tested, and nobody asked.
+        asked = (
+            judged["findings"]
+            | beam.Filter(lambda row: row.group_kind == "slice")
+            | beam.Map(lambda row: row.slice_key)
+        )
+        assert_that(asked, equal_to(["camera"] * len(CLASSES)), "findings")

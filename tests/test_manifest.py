@@ -65,6 +65,7 @@ def test_a_complete_run() -> None:
         ("status", "m", "gradcam", "no_box"): 8,
         ("status", "m", "hirescam", "ok"): 98,
         ("unmapped", "m", "unicorn"): 3,
+        ("defect", "inverted"): 2,
     }
     parts = [Part("scores", "00000", 90), Part("scores", "00001", 106), Part("findings", "00000", 1)]
 
@@ -84,6 +85,7 @@ def test_a_complete_run() -> None:
         "statuses": {"m": {"gradcam": {"no_box": 8, "ok": 90}, "hirescam": {"ok": 98}}},
         "dead_letters": {"missing_image": 2},
         "unmapped": {"m": {"unicorn": 3}},
+        "defects": {"inverted": 2},
         "slices": {"camera": 0},
         "clustered": 0,
         "allowed_classes": {},

@@ -357,3 +357,20 @@ def test_a_reference_model_must_have_maps_of_the_same_size(folder: Path, tiny_mo
         "cannot be compared; choose target_layer accordingly"
     )
     assert expected == str(error.value)
+
+
+def test_waivers_go_into_the_manifest_as_they_are_today(folder: Path, tiny_model: Path) -> None:
+    known = {"finding_id": "0123456789abcdef", "who": "Ann", "until": "2030-01-31", "why": "known"}
+    (folder / "waivers.yaml").write_text(yaml.safe_dump([known]))
+
+    assert [known] == plan(folder, tiny_model, judge={"waivers": "waivers.yaml"}).run.details["waivers"]
+    assert [] == plan(folder, tiny_model).run.details["waivers"]
+
+
+def test_a_waiver_that_is_wrong_stops_the_run_before_it_starts(folder: Path, tiny_model: Path) -> None:
+    (folder / "waivers.yaml").write_text("[pill]")
+
+    with pytest.raises(UsageError) as caught:
+        plan(folder, tiny_model, judge={"waivers": "waivers.yaml"})
+    keys = "finding_id, who, until, why"
+    assert f"{folder}/waivers.yaml: waiver 1 is 'pill'; a mapping with {keys} is needed" == str(caught.value)

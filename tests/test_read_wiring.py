@@ -117,6 +117,20 @@ def test_reading_on_beam_equals_a_plain_loop_and_a_missing_image_is_a_dead_lette
     assert_read(shards, settings, examples=expected, dead_letters=[missing], slices=["camera"])
 
 
+def test_only_wanted_images_are_loaded(two_sets: Path) -> None:
+    """The image of d.png is missing, which nobody is told who did not ask for it."""
+    settings = coco_settings(two_sets, str(two_sets / "*.json"))
+    shards = list_shards(settings).shards
+    expected = [example for example in plain_loop(shards, settings, []) if example.example_id == "b.png"]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        wanted = pipeline | "Wanted" >> beam.Create([{"b.png": True, "elsewhere.png": True}])
+        found = pipeline | ReadExamples(shards, settings, [], wanted=wanted)
+        assert_that(found["examples"], equal_to(expected), label="examples")
+        assert_that(found["dead_letters"], equal_to([]), label="dead letters")
+
+    assert 1 == len(expected)
+
+
 @pytest.mark.parametrize("name", ["\0.png", "x" * 5000 + ".png", "\ud800.png", "."])
 def test_an_image_name_that_no_file_can_have_is_a_dead_letter(tmp_path: Path, name: str) -> None:
     document = {"images": [{"id": 1, "file_name": name}], "annotations": [], "categories": []}
@@ -135,7 +149,7 @@ def test_text_that_no_row_can_hold_is_told_all_the_same(tmp_path: Path) -> None:
     lost = '{"id": "\\ud800", "image_id": "\\ud800", "category_id": 1, "bbox": [0, 0, 1, 1]}'
     (tmp_path / "set.json").write_text(f'{{"images": [], "annotations": [{lost}], "categories": []}}')
     settings = coco_settings(tmp_path, str(tmp_path / "set.json"))
-    message = "record 0: annotation ? is of image ?, which the file does not list"
+    message = "record 0: 1 annotation is of image ?, which the file does not list"
 
     letter = DeadLetter("read", str(tmp_path / "set.json"), None, "missing_image", message, 0)
     assert_read(list_shards(settings).shards, settings, examples=[], dead_letters=[letter])
@@ -250,7 +264,7 @@ def test_a_file_of_another_format_is_found_before_the_run(tmp_path: Path) -> Non
     for name, data in {"a.json": b"<annotation/>", "a.xml": b"{}", "a.rec": b"{}", "b.json": b"{}"}.items():
         (tmp_path / name).write_bytes(data)
     expected = {
-        "a.json": "is not COCO JSON: Expecting value: line 1 column 1 (char 0)",
+        "a.json": "is not COCO JSON: Expecting an object at character 0",
         "b.json": "is not COCO JSON: it needs the lists 'images', 'annotations' and 'categories'",
         "a.rec": "is not a TFRecord file: it does not begin with a record header",
         "a.xml": "is not of format 'voc': not XML that can be read safely: "

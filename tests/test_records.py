@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from apache_beam import coders
 
+from transforms.exemplars import Exemplar, Showing
 from transforms.labels import AssociatedPair, Association, Labelling
 from transforms.records import (
     Box,
@@ -26,7 +27,7 @@ from transforms.records import (
 
 ELEMENTS = (
     *(Box, Slice, Shard, Example, DeadLetter, Explanation, Scene, Company, Outside, Score),
-    *(Group, Summary, Finding, Labelling, AssociatedPair, Association),
+    *(Group, Summary, Finding, Labelling, AssociatedPair, Association, Exemplar, Showing),
 )
 
 # Values that a lossy coder would change: text beyond ASCII, 64 bits, a fraction with no short binary form.
@@ -108,7 +109,7 @@ def test_a_score_has_the_columns_of_its_table_and_then_its_place() -> None:
         "predicted_name target_logit target_probability correct status box_count box_area energy_in_box "
         "density_share peak_in_box rank_accuracy energy_in_other_boxes energy_by_region swap_gap residual "
         "cluster map_height map_width heatmap slices position shard "
-        "other_background_probability scene outside"
+        "other_background_probability donor_class scene outside"
     )
 
     assert expected == " ".join(names_of(Score))
@@ -119,7 +120,7 @@ def test_a_finding_has_the_columns_of_its_table() -> None:
         "finding_id model group_kind group_name class_name slice_key slice_value verdict n log10_e_suspect "
         "log10_e_confirmed density_share peers_median swap_gap swap_gap_lower swap_gap_upper residual region "
         "region_share co_occurring_class exemplars message reference detectable_density_share detectable_gap "
-        "p_value cohens_d"
+        "p_value cohens_d exemplar_details"
     )
 
     assert expected == " ".join(names_of(Finding))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms.records import DeadLetter, Finding, Score, Slice, Summary
-from transforms.write.schemas import SCHEMA_VERSION, SORTED_BY, TABLES, read_part, write_part
+from transforms.write.schemas import SCHEMA_VERSION, SORTED_BY, TABLES, read_head, read_part, write_part
 
 from .builders import make_score
 
@@ -55,6 +55,7 @@ COLUMNS = {
         "heatmap": "list<item: float>",
         "slices": "list<item: struct<key: string, value: string>>",
         "other_background_probability": FLOAT,
+        "donor_class": STRING,
     },
     "summaries": {
         "model": STRING,
@@ -120,6 +121,9 @@ COLUMNS = {
         "detectable_gap": FLOAT,
         "p_value": FLOAT,
         "cohens_d": FLOAT,
+        "exemplar_details": "list<item: struct<role: string, example_id: string, background_id: string, "
+        "background_class: string, predicted_name: string, probability: double, density_share: double, "
+        f"boxes: {FLOATS}, map_height: int64, map_width: int64, heatmap: list<item: float>>>",
     },
     "dead_letters": {
         "stage": STRING,
@@ -147,6 +151,7 @@ def a_full_and_an_empty_score() -> list[Score]:
         make_score(slices={"camera": "A", "site": "ß"}),
         swap_gap=0.25,
         residual=-0.5,
+        donor_class="dog",
         cluster="c",
         heatmap=[0.5],
     )
@@ -185,7 +190,25 @@ def test_what_rows_are_sorted_by_are_columns_that_tell_them_apart(table: str) ->
 def test_scores_come_back_through_pyarrow(tmp_path: Path) -> None:
     scores = a_full_and_an_empty_score()
 
-    assert as_rows(scores, "scores") == read_part(io.BytesIO(written("scores", scores)))
+    assert as_rows(scores, "scores") == read_part(io.BytesIO(written("scores", scores)), "scores")
+
+
+def test_a_column_that_an_earlier_version_lacks_is_null() -> None:
+    earlier = io.BytesIO()
+    pq.write_table(pa.table({"finding_id": ["f"], "verdict": ["clear"]}), earlier)
+    columns = ["finding_id", "exemplar_details"]
+
+    assert [{"finding_id": "f", "exemplar_details": None}] == read_part(earlier, "findings", columns=columns)
+
+
+def test_a_part_is_read_by_columns_and_rows() -> None:
+    file = io.BytesIO(written("dead_letters", [letter("a"), letter("b"), letter("c")]))
+
+    assert [{"example_id": "b"}] == read_part(
+        file, "dead_letters", columns=["example_id"], where=[("example_id", "=", "b")]
+    )
+    assert ["a", "b"] == [row["example_id"] for row in read_head(file, 2)]
+    assert [] == read_head(io.BytesIO(written("dead_letters", [])), 2)
 
 
 def test_scores_come_back_through_duckdb(tmp_path: Path) -> None:
@@ -245,7 +268,8 @@ def test_scores_in_any_order_make_the_same_file() -> None:
         make_score(example_id="a", method="gradcam", target_name=None),
     ]
     expected = written("scores", scores)
-    rows = [(row["example_id"], row["target_name"], row["method"]) for row in read_part(io.BytesIO(expected))]
+    found = read_part(io.BytesIO(expected), "scores")
+    rows = [(row["example_id"], row["target_name"], row["method"]) for row in found]
 
     assert [
         ("a", None, "gradcam"),

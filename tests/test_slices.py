@@ -144,3 +144,38 @@ def test_random_slices_are_flagged_less_often_than_one_in_a_thousand():
             flagged += [verdict == "suspect" for _, verdict, _, _ in verdicts]
     assert len(flagged) == 1000
     assert sum(flagged) <= 1
+
+
+def blur(value, class_name="cat"):
+    return make_group(kind="slice", class_name=class_name, slice_key="image.blur", slice_value=value)
+
+
+def test_computed_slices_do_not_dilute_the_users_own():
+    part, rest = mixture(49, 11), mixture(20, 20)
+    many = {blur(str(number)): mixture(34, 16) for number in range(200)}
+    verdicts = [v for _, v, _, _ in judge_slices({camera("A"): part, **many}, {"cat": part + rest}, SETTINGS)]
+    assert ["suspect"] + ["unsuspected"] * 200 == verdicts
+    dull = {camera(str(number)): mixture(34, 16) for number in range(200)}
+    verdicts = [
+        v for _, v, _, _ in judge_slices({blur("dark"): part, **dull}, {"cat": part + rest}, SETTINGS)
+    ]
+    assert ["suspect"] + ["unsuspected"] * 200 == verdicts
+
+
+def test_a_computed_slice_that_cannot_be_tested_has_no_row():
+    slices = {blur("sharp"): mixture(29, 0), camera("A"): mixture(29, 0)}
+    rows = list(judge_slices(slices, {"cat": mixture(100, 0)}, SETTINGS))
+    assert [camera("A")] == [group for group, *_ in rows]
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.90, "suspect"), (0.92, "unsuspected")])
+def test_a_computed_slice_must_look_away_by_what_matters(share, verdict):
+    part = tally_of([make_score(density_share=share)] * 40)
+    rest = tally_of([make_score(density_share=0.96)] * 40)
+    found = {
+        group.slice_key: found
+        for group, found, _, _ in judge_slices(
+            {blur("sharp"): part, camera("A"): part}, {"cat": part + rest}, SETTINGS
+        )
+    }
+    assert {"image.blur": verdict, "camera": "suspect"} == found

@@ -14,7 +14,7 @@ from transforms.explain.sampling import Donors, Sample
 from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.explain.swapper import Swapper
 from transforms.explain.targets import ClassMap
-from transforms.records import Box, Example, Swap
+from transforms.records import Box, Example, Slice, Swap
 
 from .builders import encode, make_example, make_image
 
@@ -114,3 +114,13 @@ def test_an_object_without_a_background_is_passed_over(tiny_model: Path) -> None
     found: list[Swap] = list(swapper(tiny_model, [whole, gone, *others]).swap([whole, gone]))
 
     assert [] == found
+
+
+def test_a_swap_has_the_computed_slices_of_its_image(tiny_model: Path) -> None:
+    examples = [example(i, name) for i, name in enumerate(["cat", "dog"] * 3)]
+    spec = ModelSpec(ModelSettings(name="m", path=str(tiny_model)), "", [], ClassMap(CLASSES))
+    explainer = Explainer([spec], ExplainSettings(batch_size=4, methods=("gradcam",)), ["file_format"])
+    found = list(Swapper(explainer, Donors.among(examples, SAMPLES), SAMPLES).swap(examples))
+
+    assert 6 == len(found)
+    assert all([Slice("image.file_format", "png")] == swap.slices for swap in found)

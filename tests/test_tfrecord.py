@@ -1,9 +1,11 @@
 """TFRecord shards, framed and filled by TensorFlow itself, then broken in every way a file can break."""
 
+import dataclasses
 import gzip
 import hashlib
 import io
 import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from transforms.errors import DataError, RecordError
 from transforms.read import tf_example, tfrecord
 from transforms.read.common import Bad, Source
+from transforms.read.inflated import Inflated
 from transforms.records import Box, Example, Slice
 
 SETTINGS = tfrecord.TFRecordSettings(format="tfrecord", path="*.tfrecord")
@@ -156,7 +159,7 @@ def test_keys_can_be_mapped(tmp_path: Path) -> None:
     assert example(boxes=[Box("cat", 0.0, 0.25, 0.5, 1.0)]) == only(data, **keys, name=["what"])
 
 
-NO_IMAGE = "there is no image in feature 'image/encoded'; features: "
+NO_IMAGE = "there is no image in feature 'image/encoded' or 'image'; features: "
 UNEQUAL = "xmin, ymin, xmax, ymax and class have "
 
 
@@ -285,3 +288,84 @@ def test_the_raccoons_are_forty(real_data: Path) -> None:
     assert [Example] * 40 == [type(one) for one in found]
     assert list(range(40)) == [one.position for one in found]
     assert {"raccoon"} == {box.name for one in found if isinstance(one, Example) for box in one.boxes}
+
+
+def test_tensorflow_datasets_layout(tmp_path: Path) -> None:
+    """`image`, and `objects/bbox` as ymin, xmin, ymax, xmax one after the other."""
+    features: Mapping[str, Sequence[Any]] = {
+        "image": [b"pixels"],
+        "image/filename": [b"a"],
+        "objects/bbox": [0.5, 0.25, 1.0, 0.75, 0.0, 0.0, 0.5, 1.0],
+        "objects/label": [3, 5],
+    }
+    boxes = [Box("3", 0.25, 0.5, 0.75, 1.0), Box("5", 0.0, 0.0, 1.0, 0.5)]
+    empty = {**features, "objects/bbox": (), "objects/label": ()}
+
+    assert [example(boxes=boxes), example(position=1)] == read(
+        framed(tmp_path, message(features), message(empty))
+    )
+
+
+def test_a_list_of_boxes_that_is_no_multiple_of_four(tmp_path: Path) -> None:
+    (found,) = read(framed(tmp_path, record(objects__bbox=[0.5] * 7, objects__label=[3])))
+
+    assert "'objects/bbox' has 7 values, not four for each box" == told(found)[3]
+
+
+def test_ssd_tensorflow_layout(tmp_path: Path) -> None:
+    names = {"image__object__bbox__label_text": [b"cat"], "image__object__bbox__label": [8]}
+
+    assert [example(boxes=[Box("cat", 0.25, 0.5, 0.75, 1.0)])] == read(framed(tmp_path, boxed(1, **names)))
+
+
+def test_boxes_may_be_pixels(tmp_path: Path) -> None:
+    settings = tfrecord.TFRecordSettings(format="tfrecord", path="x", unit="pixels", edges="inclusive")
+    edges = {"xmin": [1.0], "ymin": [2.0], "xmax": [3.0], "ymax": [4.0]}
+    numbers = {f"image__object__bbox__{edge}": values for edge, values in edges.items()}
+    data = framed(tmp_path, record(**numbers, image__object__class__text=[b"cat"]))
+    found = list(tfrecord.read(io.BytesIO(data), Source("/data/s", "00000-s", ()), settings))
+
+    assert [dataclasses.replace(example(boxes=[Box("cat", 1.0, 2.0, 4.0, 5.0)]), relative=False)] == found
+
+
+def test_pixels_where_shares_are_declared_are_told(tmp_path: Path) -> None:
+    data = framed(tmp_path, boxed(1, image__object__class__text=[b"cat"], image__object__bbox__ymax=[230.0]))
+    (found,) = read(data)
+
+    assert "wrong_unit" == told(found)[2]
+
+
+def test_images_may_stand_beside_records_that_name_them(tmp_path: Path) -> None:
+    settings = tfrecord.TFRecordSettings(format="tfrecord", path="x", images="/photos")
+    nameless = message({"image/encoded": [b"pixels"]})
+    data = framed(tmp_path, record(image__encoded=[b""]), record(image__source_id=[b"../a"]), nameless)
+    good, *bad = tfrecord.read(io.BytesIO(data), Source("/data/s", "00000-s", ()), settings)
+
+    assert dataclasses.replace(example(image=b""), image_path="/photos/a") == good
+    assert ["unsafe_path", "malformed_record"] == [told(one)[2] for one in bad]
+
+
+def test_zlib_shards_are_read_and_their_breaks_are_told(tmp_path: Path) -> None:
+    records = [
+        record(image__source_id=[b"%d" % n], image__encoded=[bytes(range(256)) * 99]) for n in range(3)
+    ]
+    plain = read(framed(tmp_path, *records))
+    data = framed(tmp_path, *records, options="ZLIB")
+    cut = read(data[:-9])
+
+    assert plain == read(data)
+    assert plain[:2] == cut[:2]
+    assert "corrupt_shard" == told(cut[-1])[2]
+    assert "cannot be decompressed further (the compressed stream has no end)" in told(cut[-1])[3]
+
+
+def test_what_only_looks_like_zlib_is_a_data_error() -> None:
+    with pytest.raises(DataError, match="is neither a TFRecord file nor a zlib one: Error "):
+        read(b"x is the first letter")
+
+
+@given(st.binary(max_size=2000), st.lists(st.integers(1, 700), min_size=1, max_size=20))
+def test_an_inflated_stream_is_the_stream(content: bytes, counts: list[int]) -> None:
+    stream, plain = Inflated(io.BytesIO(zlib.compress(content))), io.BytesIO(content)
+
+    assert [plain.read(count) for count in counts] == [stream.read(count) for count in counts]

@@ -236,7 +236,7 @@ def test_what_this_version_does_not_compute_is_none():
     missing = {name for name, value in row.items() if value is None}
     assert missing == {
         *["slice_key", "slice_value", "log10_e_confirmed", "swap_gap", "swap_gap_lower", "swap_gap_upper"],
-        *["residual", "region", "region_share", "co_occurring_class", "exemplars"],
+        *["residual", "region", "region_share", "co_occurring_class", "exemplars", "exemplar_details"],
         *["detectable_gap", "p_value", "cohens_d"],
     }
 

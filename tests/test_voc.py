@@ -2,13 +2,10 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import PIL.Image
 import pytest
 
-from transforms.read import coco, tfrecord, voc
+from transforms.read import voc
 from transforms.read.common import Bad, Source
 from transforms.records import Box, Example, Slice
 
@@ -178,38 +175,6 @@ def test_edges_that_are_no_numbers_are_a_malformed_record(bndbox: str, message: 
     found = read(annotation(f"<object><name>cat</name>{bndbox}</object>"))
 
     assert (0, "a.jpg", "malformed_record", message) == told(found)
-
-
-def test_three_formats_of_the_same_photos_give_the_same_boxes(real_data: Path) -> None:
-    truth, images = real_data / "voc100/gts", real_data / "voc100/images"
-    tfrecord_settings = tfrecord.TFRecordSettings(format="tfrecord", path="x")
-    coco_settings = coco.CocoSettings(format="coco", images="x", annotations="x")
-    found = [
-        boxes_of(tfrecord.read, [truth / "tfrecord_format/default.tfrecord"], tfrecord_settings, images),
-        boxes_of(coco.read, [truth / "coco_format_v1/instances_default.json"], coco_settings, images),
-        boxes_of(voc.read, sorted((truth / "pascalvoc_format").glob("*.xml")), SETTINGS, images),
-    ]
-
-    assert [273, 273, 273] == [len(boxes) for boxes in found]
-    for others in found[1:]:
-        for (photo, name, edges), other in zip(found[0], others, strict=True):
-            assert (photo, name, pytest.approx(edges, abs=0.05)) == other
-
-
-def boxes_of(
-    read: Any, paths: Sequence[Path], settings: Any, images: Path
-) -> list[tuple[str, str, list[float]]]:
-    """(photo, class, edges in pixels) of every box, sorted."""
-    boxes = []
-    for path in paths:
-        with path.open("rb") as file:
-            for one in read(file, Source(str(path), "", ()), settings):
-                with PIL.Image.open(images / one.example_id) as image:
-                    across, down = image.size if one.relative else (1, 1)
-                for box in one.boxes:
-                    edges = [box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down]
-                    boxes.append((one.example_id, box.name, edges))
-    return sorted(boxes, key=lambda box: (box[0], box[1], [round(edge) for edge in box[2]]))
 
 
 def test_a_slice_is_the_name_of_an_element_and_no_path() -> None:

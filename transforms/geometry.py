@@ -55,6 +55,23 @@ def _moved(rectangle: Rectangle, old: Rectangle, new: Rectangle) -> Rectangle:
     )
 
 
+def turn(rectangle: Rectangle, orientation: int, width: float, height: float) -> Rectangle:
+    """A rectangle on an image -> the same on the image turned upright by its EXIF orientation.
+
+    Args:
+        rectangle: in pixels of the image as stored.
+        orientation: 1 to 8, as the EXIF standard (CIPA DC-008, tag 274) numbers them.
+        width: of the image as stored.
+        height: likewise.
+    """
+    xmin, ymin, xmax, ymax = rectangle
+    if orientation in (2, 3, 7, 8):  # from the right
+        xmin, xmax = width - xmax, width - xmin
+    if orientation in (3, 4, 6, 7):  # from below
+        ymin, ymax = height - ymax, height - ymin
+    return (ymin, xmin, ymax, xmax) if orientation >= 5 else (xmin, ymin, xmax, ymax)
+
+
 def plan_view(
     image_width: int, image_height: int, width: int, height: int, resize: Resize, crop: float = 1.0
 ) -> View:

@@ -15,12 +15,19 @@ from typing import List, Optional
 
 from apache_beam import coders
 
+from transforms.exemplars import Exemplar
+
 
 @dataclasses.dataclass(frozen=True)
 class Box:
     """One annotated box: half-open pixel edges, `xmin <= x < xmax`, or shares of the image.
 
     Whether the numbers are pixels or shares in [0, 1] is said by the record that holds the box.
+
+    Attributes:
+        ignored: an ignore region, such as a crowd: heat there counts neither as inside nor as outside, and it
+            names no class of the image.
+        outline: what is measured in place of the box, in its unit, as `transforms.outlines` packs it.
     """
 
     name: str
@@ -28,6 +35,8 @@ class Box:
     ymin: float
     xmax: float
     ymax: float
+    ignored: bool = False
+    outline: Optional[bytes] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +164,7 @@ class Swap:
         gap: probability of the class on a background of the same class, minus that on the other, in [-1, 1].
         own, other: that probability on the image's own background and on the other class's, in [0, 1].
         residual: probability of the class with the object taken away, in [0, 1].
+        same_id, other_id: the examples that lent the two backgrounds.
     """
 
     model: str
@@ -169,6 +179,8 @@ class Swap:
     residual: float
     slices: List[Slice]
     cluster: Optional[str]
+    same_id: str
+    other_id: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,6 +264,7 @@ class Score:
     position: int
     shard: str
     other_background_probability: Optional[float]
+    donor_class: Optional[str]
     scene: Optional[Scene]
     outside: Optional[Outside]
 
@@ -330,6 +343,8 @@ class Finding:
         n: measured rows; for a class or slice within it, its measured images.
         log10_e_suspect: evidence that the class looks less at its boxes than its reference.
         peers_median: median density share of the peer classes, where there are enough of them.
+        exemplars: JPEG of each of `exemplar_details`, empty where an image could not be shown; None where no
+            pictures are kept.
         message: the verdict in words.
         reference: the mean density share that a class was compared with: that of the reference model, the
             median of the peers, or chance.
@@ -365,6 +380,7 @@ class Finding:
     detectable_gap: Optional[float]
     p_value: Optional[float]
     cohens_d: Optional[float]
+    exemplar_details: Optional[List[Exemplar]]
 
 
 for element in (

@@ -34,6 +34,28 @@ REGIONS = ALL_REGIONS[:10]
 GRID_EDGES = np.array([0.0, 0.25, 0.75, 1.0])
 FRAME_DEPTH = 0.125
 
+# Places in words, those around a box included, as in "looks at the top edge".
+PLACE_WORDS = {
+    "top_left": "the top left corner",
+    "top": "the top edge",
+    "top_right": "the top right corner",
+    "left": "the left edge",
+    "centre": "the centre",
+    "right": "the right edge",
+    "bottom_left": "the bottom left corner",
+    "bottom": "the bottom edge",
+    "bottom_right": "the bottom right corner",
+    "frame": "the frame of the picture",
+    "top_band": "the band along the top",
+    "bottom_band": "the band along the bottom",
+    "left_band": "the band along the left side",
+    "right_band": "the band along the right side",
+    "above_box": "what is above its box",
+    "below_box": "what is below its box",
+    "left_of_box": "what is left of its box",
+    "right_of_box": "what is right of its box",
+}
+
 # The atlases, cells a side: one of the picture; one of the surroundings of a box, out to three times
 # its width and height from its centre, in which the box is the middle 4 x 4 cells.
 ATLAS_CELLS = 16

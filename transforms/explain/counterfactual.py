@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.outlines import polygon_mask, unpack
 from transforms.records import Box
 
 Pixels = NDArray[np.uint8]
@@ -16,9 +17,12 @@ Mask = NDArray[np.bool_]
 
 
 def box_mask(boxes: Sequence[Box], width: int, height: int) -> Mask:
-    """The union of boxes in view pixels, bool of shape (height, width); edges are rounded outward."""
+    """The union of boxes and outlines in view pixels, shape (height, width); edges are rounded outward."""
     mask = np.zeros((height, width), bool)
     for box in boxes:
+        if box.outline is not None:
+            mask |= polygon_mask(unpack(box.outline), width, height)
+            continue
         left, top = max(0, int(np.floor(box.xmin))), max(0, int(np.floor(box.ymin)))
         mask[top : max(0, int(np.ceil(box.ymax))), left : max(0, int(np.ceil(box.xmax)))] = True
     return mask

@@ -4,16 +4,21 @@ Pillow's filters widen when they shrink an image (antialias); TensorFlow's `tf.i
 Models trained with one see other pixels through the other, so both are here under their own names.
 """
 
+import dataclasses
 import io
 from typing import Any
 
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
 from numpy.typing import NDArray
 
 from transforms.errors import RecordError
-from transforms.explain.settings import Interpolation
-from transforms.geometry import View
+from transforms.explain.dicom import check_size, decode_dicom, is_dicom
+from transforms.explain.settings import ExplainSettings, Interpolation
+from transforms.geometry import View, turn
+from transforms.outlines import moved
+from transforms.records import Box, Example
 
 _PILLOW_FILTERS = {
     "pillow_nearest": PIL.Image.Resampling.NEAREST,
@@ -21,26 +26,173 @@ _PILLOW_FILTERS = {
     "pillow_bicubic": PIL.Image.Resampling.BICUBIC,
     "pillow_lanczos": PIL.Image.Resampling.LANCZOS,
 }
+# Our own limit, which the config sets, stands in the place of Pillow's.
+PIL.Image.MAX_IMAGE_PIXELS = None
+PIL.Image.init()
+# What photographs come in. Pillow knows more, of which some start other programs or are mere containers.
+_KNOWN = ["JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "PCX"]
+_FORMATS = [kind for kind in _KNOWN if kind in PIL.Image.OPEN]
+_TURNS = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+# The inverse of a quarter turn is the other quarter turn; every other orientation is its own.
+_INVERSE = {6: 8, 8: 6}
+
+
+# The keys of `explain` that `Decoding` is made of.
+DECODING_KEYS = ("decode", "orientation", "boxes_orientation", "max_pixels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """How image files are read; `ExplainSettings` describes the choices.
+
+    Attributes:
+        upright: whether the EXIF orientation is applied.
+        boxes_upright: whether boxes were drawn on the upright image.
+        max_pixels: a larger image is refused.
+        shrink_to: width and height to which a JPEG may be shrunk while it is read; None: not at all.
+    """
+
+    upright: bool = False
+    boxes_upright: bool = False
+    max_pixels: int = 178_956_970
+    shrink_to: tuple[int, int] | None = None
+
+    @staticmethod
+    def of(settings: ExplainSettings, largest_input: tuple[int, ...] = (0, 0)) -> "Decoding":
+        """The choices of a config; `largest_input` is (height, width) in pixels."""
+        height, width = largest_input
+        return Decoding(
+            settings.orientation == "upright",
+            settings.boxes_orientation == "upright",
+            settings.max_pixels,
+            (2 * width, 2 * height) if settings.decode == "fast" else None,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """An image as a model sees it, before it is resampled.
+
+    Attributes:
+        image: RGB.
+        width, height: size of the picture that the boxes were drawn on, before any shrinking.
+        turned: the EXIF orientation by which that picture becomes `image`.
+    """
+
+    image: PIL.Image.Image
+    width: int
+    height: int
+    turned: int = 1
 
 
 def decode(data: bytes) -> PIL.Image.Image:
-    """Decodes an image file to RGB, 8 bits a channel.
-
-    The pixels are taken as stored: an EXIF orientation is not applied, as `tf.io.decode_image` does not.
+    """Decodes an image file to RGB, 8 bits a channel, its pixels as stored; of an animation the first frame.
 
     Raises:
-        RecordError: `undecodable_image`, the bytes are no image that Pillow can decode to the end.
+        RecordError: as `decode_as`.
+    """
+    return decode_as(data, Decoding()).image
+
+
+def decode_as(data: bytes, how: Decoding) -> Decoded:
+    """Decodes an image file to RGB, 8 bits a channel; of an animation the first frame.
+
+    Raises:
+        RecordError: `too_many_pixels`, the image is larger than allowed; `undecodable_image`, the bytes are
+            no image that can be decoded to the end.
     """
     if not data:
         raise RecordError("undecodable_image", "the image is empty (0 bytes)")
     try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
-            return _as_rgb(image)
+        if is_dicom(data):
+            image, orientation = decode_dicom(data, how.max_pixels), 1
+            width, height = image.size
+        else:
+            image, orientation, width, height = _decode(data, how)
+    except RecordError:
+        raise
     except Exception as error:  # a hostile file can make a decoder raise anything
         detail = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         # Pillow's own message names a Python object, which differs from run to run.
         detail = detail.split(" <_io.", 1)[0]
         raise RecordError("undecodable_image", f"{len(data)} bytes, {detail}") from error
+    if how.upright and orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
+    if how.boxes_upright and orientation >= 5:
+        width, height = height, width
+    if how.upright == how.boxes_upright:
+        turned = 1
+    else:
+        turned = orientation if how.upright else _INVERSE.get(orientation, orientation)
+    return Decoded(image, width, height, turned)
+
+
+def boxed_size(data: bytes, how: Decoding) -> tuple[int, int] | None:
+    """Width and height of the picture that boxes were drawn on, by the file's header; None if unreadable."""
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            # Pillow's size of a TIFF is that of the upright image; all others are as stored.
+            other = how.boxes_upright != (image.format == "TIFF")
+            swapped = other and _orientation(image) >= 5
+            return (height, width) if swapped else (width, height)
+    except Exception:  # as above
+        return None
+
+
+def _decode(data: bytes, how: Decoding) -> tuple[PIL.Image.Image, int, int, int]:
+    """The image as stored, its EXIF orientation, and its width and height before any shrinking."""
+    with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        check_size(image.width, image.height, how.max_pixels)
+        width, height = image.size
+        wanted = how.upright or how.boxes_upright or image.format == "TIFF"
+        orientation = _orientation(image) if wanted else 1
+        if how.shrink_to is not None and image.format in ("JPEG", "MPO"):
+            image.draft(None, how.shrink_to)
+        rgb = _as_rgb(image)
+        if image.format == "TIFF" and orientation in _TURNS:
+            # Pillow has turned it already; here the choice is the config's.
+            rgb = rgb.transpose(_TURNS[_INVERSE.get(orientation, orientation)])
+            width, height = rgb.size
+        return rgb, orientation, width, height
+
+
+def _orientation(image: PIL.Image.Image) -> int:
+    """1 to 8; 1, which means upright, where the file does not say, or not so that it can be read."""
+    try:
+        orientation = image.getexif().get(PIL.ExifTags.Base.Orientation, 1)
+    except Exception:  # as above
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def with_boxes_of(decoded: Decoded, example: Example) -> Example:
+    """The example with boxes that stand where they should on the decoded image."""
+    width, height, turned = decoded.width, decoded.height, decoded.turned
+    across, down = (height, width) if turned >= 5 else (width, height)
+    if turned == 1 and (width, height) == decoded.image.size:
+        return example
+    scale_x, scale_y = (width, height) if example.relative else (1, 1)
+
+    def turned_edges(xmin: Any, ymin: Any, xmax: Any, ymax: Any) -> Any:
+        edges = (xmin * scale_x, ymin * scale_y, xmax * scale_x, ymax * scale_y)
+        xmin, ymin, xmax, ymax = turn(edges, turned, width, height)
+        return xmin / across, ymin / down, xmax / across, ymax / down
+
+    boxes = []
+    for box in example.boxes:
+        xmin, ymin, xmax, ymax = turned_edges(box.xmin, box.ymin, box.xmax, box.ymax)
+        outline = moved(box.outline, lambda x, y: turned_edges(x, y, x, y)[:2])
+        boxes.append(Box(box.name, xmin, ymin, xmax, ymax, box.ignored, outline))
+    return Example(**{**vars(example), "boxes": boxes, "relative": True})
 
 
 def _as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.errors import RecordError
-from transforms.explain.decode import decode, show
+from transforms.explain.appearance import describe
+from transforms.explain.decode import DECODING_KEYS, Decoding, decode_as, show, with_boxes_of
 from transforms.explain.engine import Engine, Explanations
 from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
 from transforms.geometry import View, plan_view
-from transforms.records import Box, DeadLetter, Example, Explanation
+from transforms.labels import Labelling
+from transforms.outlines import moved
+from transforms.records import Box, DeadLetter, Example, Explanation, Slice
 
 # What decides which pixels a model sees; models that agree on it share one resampled image.
 _ViewKey = tuple[tuple[int, int], Preprocess]
@@ -51,12 +54,13 @@ class ModelSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Pictured:
-    """One decoded example: its size in pixels, and its view for each kind of input."""
+    """One decoded example: its size in pixels, its view for each kind of input, and its computed slices."""
 
     example: Example
     width: int
     height: int
     views: dict[_ViewKey, tuple[View, NDArray[np.uint8]]]
+    slices: Sequence[Slice] = ()
 
     def view_of(self, spec: ModelSpec, engine: Engine) -> NDArray[np.uint8]:
         """What a model sees of it, uint8 of shape (H, W, 3)."""
@@ -71,7 +75,10 @@ class Pictured:
         """A box of the example in view pixels."""
         across, down = (self.width, self.height) if self.example.relative else (1, 1)
         edges = (box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down)
-        return Box(box.name, *view.to_view(*edges))
+        outline = moved(
+            box.outline, lambda x, y: view.to_view(x * across, y * down, x * across, y * down)[:2]
+        )
+        return Box(box.name, *view.to_view(*edges), box.ignored, outline)
 
 
 def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
@@ -82,7 +89,7 @@ def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
     """
     # As text, which can be a key of the cache; of what no engine depends on, engines are shared.
     model = spec.settings.model_dump_json(exclude={"name", "labels"})
-    how = explain.model_dump_json(exclude={"targets", "classes"})
+    how = explain.model_dump_json(exclude={"targets", "classes", *DECODING_KEYS})
     return _shared_engine(spec.sha256, model, how, tuple(spec.class_map.groups))
 
 
@@ -112,28 +119,42 @@ def _shared_engine(sha256: str, model: str, how: str, groups: tuple[tuple[int, .
 
 
 class Explainer:
-    """Every model of a run, ready to explain batches of examples. Thread-safe."""
+    """Every model of a run, ready to explain batches of examples. Thread-safe.
 
-    def __init__(self, specs: Sequence[ModelSpec], explain: ExplainSettings) -> None:
+    Args:
+        specs: the models.
+        explain: which heatmaps.
+        computed: the slice columns that are computed, of `transforms.columns.COMPUTED_COLUMNS`.
+    """
+
+    def __init__(
+        self, specs: Sequence[ModelSpec], explain: ExplainSettings, computed: Sequence[str] = ()
+    ) -> None:
         self.models = [(spec, engine_of(spec, explain)) for spec in specs]
         self._rules = explain.targets
+        self._computed = tuple(computed)
         self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self.models))
+        most = (max(sides) for sides in zip(*(size for size, _ in self._views), strict=True))
+        self._decoding = Decoding.of(explain, tuple(most))
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
 
-    def explain(self, examples: Sequence[Example]) -> Iterator[Explanation | DeadLetter]:
+    def explain(self, examples: Sequence[Example]) -> Iterator[Explanation | Labelling | DeadLetter]:
         """Decodes each example once and explains it by every model.
 
         Args:
             examples: any number, with their image bytes.
 
         Yields:
-            For each example either one dead letter, or one explanation for each model, target and layer; and
-            a dead letter for each model that it does not fit into memory with.
+            For each example either one dead letter, or one explanation for each model, target and layer; a
+            labelling, where slices are computed; and a dead letter for each model that it does not fit into
+            memory with.
         """
         pictured = []
         for result in self.pictures(examples):
             if isinstance(result, Pictured):
                 pictured.append(result)
+                if self._computed:
+                    yield _labelling(result)
             else:
                 yield result
         for spec, engine in self.models:
@@ -145,15 +166,17 @@ class Explainer:
 
     def _decode(self, example: Example) -> Pictured | DeadLetter:
         try:
-            image = decode(example.image)
+            decoded = decode_as(example.image, self._decoding)
         except RecordError as error:
             return _dead(example, error.reason, error.message)
+        image, example = decoded.image, with_boxes_of(decoded, example)
         views = {}
         for key in self._views:
             (height, width), how = key
             view = plan_view(image.width, image.height, width, height, how.resize, how.crop)
             views[key] = (view, show(image, view, how.interpolation, how.padding))
-        return Pictured(example, image.width, image.height, views)
+        slices = describe(image, example, self._computed)
+        return Pictured(example, image.width, image.height, views, slices)
 
     def _explain_by(
         self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]
@@ -186,9 +209,17 @@ def _dead(example: Example, reason: str, message: str) -> DeadLetter:
     return DeadLetter("explain", example.source, example.example_id, reason, message, example.position)
 
 
+def _labelling(picture: Pictured) -> Labelling:
+    example = picture.example
+    return Labelling(
+        example.example_id, example.source, example.position, names_of(example), list(picture.slices)
+    )
+
+
 def names_of(example: Example) -> list[str]:
     """The annotated class names of an example, each once, in the order of annotation."""
-    return list(dict.fromkeys([box.name for box in example.boxes] + list(example.labels)))
+    boxed = [box.name for box in example.boxes if not box.ignored]
+    return list(dict.fromkeys(boxed + list(example.labels)))
 
 
 def _view_key(spec: ModelSpec, engine: Engine) -> _ViewKey:
@@ -253,7 +284,7 @@ class _Description:
             ],
             map_height=self.engine.map_sizes[layer][0],
             map_width=self.engine.map_sizes[layer][1],
-            slices=example.slices,
+            slices=[*example.slices, *self.picture.slices],
             cluster=example.cluster,
         )
 
@@ -263,7 +294,7 @@ class _Description:
         return self.spec.class_name(target_class)
 
     def _boxes(self, target: Target, target_class: int | None) -> tuple[list[Box], list[Box]]:
-        """Boxes of the target class and of all others, in view pixels."""
+        """Boxes of the target class, and all others with the ignored ones of any class, in view pixels."""
         mine: list[Box] = []
         others: list[Box] = []
         for box in self.picture.example.boxes:
@@ -271,5 +302,5 @@ class _Description:
             same = box.name == target.name or (
                 target_class is not None and self.spec.class_map.means(box.name, target_class)
             )
-            (mine if same else others).append(shown)
+            (mine if same and not box.ignored else others).append(shown)
         return mine, others

@@ -78,8 +78,8 @@ def budget_of(images: int) -> int:
 
 
 def names_with_boxes(example: Example) -> list[str]:
-    """The class names of an example's boxes, each once, in order."""
-    return list(dict.fromkeys(box.name for box in example.boxes))
+    """The class names of an example's boxes but ignored ones, each once, in order."""
+    return list(dict.fromkeys(box.name for box in example.boxes if not box.ignored))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Donors:
         lenders = sorted(strangers, key=lambda other: rank(f"{name}\x1f{other}"))[:_DONOR_CLASSES]
         drawn_by = _prefix(example, name)
         for other in sorted(lenders, key=lambda other: rank(drawn_by + other)):
-            found = [d for d in self._drawn(example, name, other) if name not in names_with_boxes(d)]
+            found = [d for d in self._drawn(example, name, other) if not _shows(d, name)]
             if found:
                 return other, found
         return "", []
@@ -135,6 +135,11 @@ class Donors:
         others = [donor for donor in self.of_class.get(of, ()) if not _same_unit(donor, example)]
         drawn_by = _prefix(example, name)
         return sorted(others, key=lambda donor: rank(drawn_by + donor.example_id))
+
+
+def _shows(example: Example, name: str) -> bool:
+    """Whether a class stands on an image, be it in an ignored crowd."""
+    return any(box.name == name for box in example.boxes)
 
 
 def _prefix(example: Example, name: str) -> str:

@@ -70,6 +70,9 @@ class Preprocess(Settings):
         return self
 
 
+Orientation = Literal["stored", "upright"]
+
+
 class ModelSettings(Settings):
     """One classifier to audit."""
 
@@ -149,6 +152,27 @@ class ExplainSettings(Settings):
         "float32",
         description="bfloat16 lets the CPU's matrix units compute in bfloat16 where it has them; one "
         "precision for the whole process",
+    )
+    decode: Literal["exact", "fast"] = pydantic.Field(
+        "exact",
+        description="fast reads a JPEG at a half, quarter or eighth of its size where that is still twice "
+        "the largest model's input, as the decoder can at once",
+    )
+    orientation: Orientation = pydantic.Field(
+        "stored",
+        description="whether models see pixels as stored, as tf.io.decode_image gives them, or upright, "
+        "turned by the image's EXIF orientation; the boxes follow",
+    )
+    boxes_orientation: Orientation = pydantic.Field(
+        "stored",
+        description="whether boxes were drawn on the pixels as stored or on the upright image, which "
+        "browsers and most annotation tools show",
+    )
+    max_pixels: int = pydantic.Field(
+        178_956_970,
+        ge=1,
+        description="pixels of an image above which it is a dead letter, and not decoded: a few bytes can "
+        "claim any size",
     )
     accelerator: str | None = pydantic.Field(
         None,

@@ -45,7 +45,7 @@ class Swapper:
     def _swap_by(self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]) -> Iterator[Swap]:
         images: list[Pixels] = []
         whole: list[tuple[Pixels, Mask]] = []
-        asked: list[tuple[Example, str, str]] = []
+        asked: list[tuple[Pictured, str, str, str, str]] = []
         for picture in pictured:
             example = picture.example
             for name in names_with_boxes(example):
@@ -60,16 +60,18 @@ class Swapper:
                 other = self._first(spec, engine, others, other_name)
                 if same is None or other is None:
                     continue
-                images += [pixels, on_background(pixels, mask, same), on_background(pixels, mask, other)]
+                own = [pixels, on_background(pixels, mask, same[1]), on_background(pixels, mask, other[1])]
+                images += own
                 whole.append((pixels, mask))
-                asked.append((example, name, other_name))
+                asked.append((picture, name, other_name, same[0], other[0]))
         if not asked:
             return
         removed = without(*(np.stack(arrays) for arrays in zip(*whole, strict=True)))
         shown = np.concatenate([np.stack(images), removed])
         found = engine(shown, np.full((len(shown), 1), NO_TARGET, np.int32))
         probabilities = engine.probabilities(found.logits)
-        for index, (example, name, donor_class) in enumerate(asked):
+        for index, (picture, name, donor_class, same_id, other_id) in enumerate(asked):
+            example = picture.example
             rows = [3 * index, 3 * index + 1, 3 * index + 2, len(images) + index]
             if set(rows) & set(found.out_of_memory):
                 continue
@@ -89,18 +91,25 @@ class Swapper:
                 own=own_p,
                 other=other_p,
                 residual=removed_p,
-                slices=example.slices,
+                slices=[*example.slices, *picture.slices],
                 cluster=example.cluster,
+                same_id=same_id,
+                other_id=other_id,
             )
 
     def _is_tested(self, example: Example, name: str) -> bool:
         sample = self._samples.get(name)
         return sample is not None and rank(example.example_id) <= sample.tested
 
-    def _first(self, spec: ModelSpec, engine: Engine, donors: Sequence[Example], name: str) -> Pixels | None:
-        """The background of the first donor that can be decoded."""
-        backgrounds = (self._background(spec, engine, donor, name) for donor in donors)
-        return next((background for background in backgrounds if background is not None), None)
+    def _first(
+        self, spec: ModelSpec, engine: Engine, donors: Sequence[Example], name: str
+    ) -> tuple[str, Pixels] | None:
+        """The first donor that can be decoded, by its id, and its background."""
+        for donor in donors:
+            background = self._background(spec, engine, donor, name)
+            if background is not None:
+                return donor.example_id, background
+        return None
 
     def _background(self, spec: ModelSpec, engine: Engine, donor: Example, name: str) -> Pixels | None:
         """The same, kept for the next image: a donor lends its background many times."""

@@ -1,13 +1,15 @@
 """ExplainExamples: the one heavy stage, in which images are decoded, batched and explained."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
+from transforms.exemplars import Showing
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
+from transforms.explain.illustrate import Need, Piece, needs_of, picture_of, pieces_of
 from transforms.explain.sampling import (
     MOST_DONORS_OF_CLASS,
     Donors,
@@ -20,27 +22,34 @@ from transforms.explain.sampling import (
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
+from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.records import DeadLetter, Example, Explanation, Swap
 
+# What the explain stage makes of examples.
+_Found = Explanation | Labelling | DeadLetter
 
-class ExplainerHandler(ModelHandler[Example, Explanation | DeadLetter, Explainer]):
+
+class ExplainerHandler(ModelHandler[Example, _Found, Explainer]):
     """Gives RunInference an Explainer: an object that takes and returns plain elements.
 
     It is no Keras model, which would break once Beam shares it between processes through a proxy.
     """
 
-    def __init__(self, specs: Sequence[ModelSpec], settings: ExplainSettings) -> None:
+    def __init__(
+        self, specs: Sequence[ModelSpec], settings: ExplainSettings, computed: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self._specs = list(specs)
         self._settings = settings
+        self._computed = tuple(computed)
 
     def load_model(self) -> Explainer:
-        return Explainer(self._specs, self._settings)
+        return Explainer(self._specs, self._settings, self._computed)
 
     def run_inference(
         self, batch: Sequence[Example], model: Explainer, inference_args: dict[str, Any] | None = None
-    ) -> Iterator[Explanation | DeadLetter]:
+    ) -> Iterator[_Found]:
         yield from model.explain(batch)
         PROGRESS.add_images(len(batch))
 
@@ -57,27 +66,34 @@ class ExplainerHandler(ModelHandler[Example, Explanation | DeadLetter, Explainer
 
 @dataclasses.dataclass
 class ExplainExamples(beam.PTransform):
-    """Example -> Explanation, and a DeadLetter for each image that cannot be decoded.
+    """Example -> Explanation, its computed slices, and a DeadLetter for each image that cannot be decoded.
 
     Decode, batch and explain stand in this one composite, so that a resource hint on it moves them
     together and only encoded bytes cross the stage boundary.
 
+    Attributes:
+        specs: the models.
+        settings: which heatmaps.
+        computed: slice columns to compute, of `transforms.columns.COMPUTED_COLUMNS`.
+
     Returns:
-        PCollections `explanations` and `dead_letters`.
+        PCollections `explanations`, `labellings` (the computed slices of each example that is decoded, where
+        there are any) and `dead_letters`.
     """
 
     specs: Sequence[ModelSpec]
     settings: ExplainSettings
+    computed: Sequence[str] = ()
 
     def expand(self, examples: beam.PCollection[Example]) -> Any:
         return (
             examples
             | "WithTargets" >> beam.Filter(_has_target, self.specs, self.settings)
-            | "Explain" >> RunInference(ExplainerHandler(self.specs, self.settings))
-            | "SplitDeadLetters"
-            >> beam.ParDo(_SplitDeadLetters())
-            .with_output_types(Explanation, dead_letters=DeadLetter)
-            .with_outputs("dead_letters", main="explanations")
+            | "Explain" >> RunInference(ExplainerHandler(self.specs, self.settings, self.computed))
+            | "Split"
+            >> beam.ParDo(_Split())
+            .with_output_types(Explanation, labellings=Labelling, dead_letters=DeadLetter)
+            .with_outputs("labellings", "dead_letters", main="explanations")
         )
 
 
@@ -131,11 +147,13 @@ class SwapBackgrounds(beam.PTransform):
         specs: the models.
         settings: as for ExplainExamples, whose engines are used.
         samples: PCollection of the one dict of SampleExamples.
+        computed: as for ExplainExamples.
     """
 
     specs: Sequence[ModelSpec]
     settings: ExplainSettings
     samples: Any
+    computed: Sequence[str] = ()
 
     def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[Swap]:
         samples, size = beam.pvalue.AsSingleton(self.samples), self.settings.batch_size
@@ -146,8 +164,45 @@ class SwapBackgrounds(beam.PTransform):
             | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
             | "Swap"
             >> beam.ParDo(
-                _SwapBatch(self.specs, self.settings), beam.pvalue.AsList(donors), samples
+                _SwapBatch(self.specs, self.settings, self.computed), beam.pvalue.AsList(donors), samples
             ).with_output_types(Swap)
+        )
+
+
+class FindNeeds(beam.PTransform):
+    """Showing -> one dict: id of each example that is shown, or lends its background -> what for."""
+
+    def expand(self, showings: beam.PCollection[Showing]) -> Any:
+        return showings | "All" >> beam.combiners.ToList() | "Needs" >> beam.Map(needs_of)
+
+
+@dataclasses.dataclass
+class IllustrateExemplars(beam.PTransform):
+    """Example, read again -> ((finding id, position), JPEG) for every picture that it takes to show them.
+
+    Attributes:
+        specs: the models.
+        input_sizes: model -> height and width of its input.
+        needs: PCollection of the one dict of FindNeeds.
+    """
+
+    specs: Sequence[ModelSpec]
+    input_sizes: Mapping[str, tuple[int, int]]
+    needs: Any
+
+    def expand(self, examples: beam.PCollection[Example]) -> Any:
+        views = {
+            spec.settings.name: (self.input_sizes[spec.settings.name], spec.settings.preprocess)
+            for spec in self.specs
+        }
+        return (
+            examples
+            | "Pieces"
+            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views).with_output_types(
+                tuple[tuple[str, int], Piece]
+            )
+            | "Together" >> beam.GroupByKey()
+            | "Picture" >> beam.FlatMapTuple(_picture)
         )
 
 
@@ -173,8 +228,10 @@ class _SmallestRanks(beam.CombineFn):
 
 
 class _SwapBatch(beam.DoFn):
-    def __init__(self, specs: Sequence[ModelSpec], settings: ExplainSettings) -> None:
-        self._specs, self._settings = list(specs), settings
+    def __init__(
+        self, specs: Sequence[ModelSpec], settings: ExplainSettings, computed: Sequence[str]
+    ) -> None:
+        self._specs, self._settings, self._computed = list(specs), settings, tuple(computed)
         self._pool: list[str] | None = None
 
     def process(
@@ -183,7 +240,7 @@ class _SwapBatch(beam.DoFn):
         pool = [donor.example_id for donor in donors]
         if pool != self._pool:  # once for each bundle at most: the side input is the same throughout
             self._pool = pool
-            explainer = Explainer(self._specs, self._settings)
+            explainer = Explainer(self._specs, self._settings, self._computed)
             self._swapper = Swapper(explainer, Donors.among(donors, samples), samples)
         yield from self._swapper.swap(batch)
 
@@ -210,9 +267,21 @@ def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
     return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
 
 
-class _SplitDeadLetters(beam.DoFn):
-    def process(self, element: Explanation | DeadLetter) -> Iterable[Any]:
+def _pieces(example: Example, needs: dict[str, list[Need]], views: Any) -> Iterator[Any]:
+    return pieces_of(example, needs.get(example.example_id, []), views)
+
+
+def _picture(key: tuple[str, int], pieces: Iterable[Piece]) -> Iterator[tuple[tuple[str, int], bytes]]:
+    picture = picture_of(pieces)
+    if picture is not None:
+        yield key, picture
+
+
+class _Split(beam.DoFn):
+    def process(self, element: _Found) -> Iterable[Any]:
         if isinstance(element, DeadLetter):
             yield beam.pvalue.TaggedOutput("dead_letters", element)
+        elif isinstance(element, Labelling):
+            yield beam.pvalue.TaggedOutput("labellings", element)
         else:
             yield element

@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from transforms.judge.contrasts import log10_e_contrast
+from transforms.judge.families import reject_by_family
 from transforms.judge.gaps import EVERY, GapKey, GapTally
 from transforms.judge.power import detectable_gap
 from transforms.judge.settings import JudgeSettings
@@ -53,7 +54,7 @@ def _key(finding: Finding) -> GapKey:
 
 
 def _flags(log10_e: Mapping[GapKey, float], fdr: float) -> dict[GapKey, bool]:
-    return dict(zip(log10_e, e_benjamini_hochberg(list(log10_e.values()), fdr), strict=True))
+    return reject_by_family(log10_e, lambda key: key[1], lambda family: e_benjamini_hochberg(family, fdr))
 
 
 def _classes(

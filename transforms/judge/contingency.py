@@ -23,7 +23,7 @@ Name = str | None
 
 @dataclasses.dataclass(eq=False)
 class Contingency:
-    """Counts of one column; `add` and `merge` change it, in any order to the same end.
+    """Counts of one column; `add` and `merge` change it, in any order to the same end, `+` makes a new one.
 
     An example of k classes counts in each of them with a weight of 1 / k, kept in units of 2^-32.
 
@@ -71,6 +71,9 @@ class Contingency:
             getattr(self, name).update(getattr(other, name))
         self._drop_too_many()
         return self
+
+    def __add__(self, other: "Contingency") -> "Contingency":
+        return Contingency().merge(self).merge(other)
 
     def table(self) -> tuple[list[Name], list[Name], Floats]:
         """Values, classes, and the sums of weights, shape (values, classes); each sorted, None first."""

@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.judge.heat import UNIT
-from transforms.judge.statistics import BINS, log10_e_below, mean_bounds
+from transforms.judge.statistics import (
+    BINS,
+    least_lower_bound,
+    least_upper_bound,
+    log10_e_below,
+    mean_bounds,
+)
 from transforms.records import Swap
 
 _DONORS_TO_LEAVE_ONE_OUT = 3
@@ -60,10 +66,16 @@ class GapTally:
             swap: of one image, or the mean of a cluster.
             own: compare the other background with the image's own, not with another of the same class.
         """
-        gap = swap.own - swap.other if own else swap.gap
-        numbers = self.donors.setdefault(swap.donor_class, np.zeros(BINS + 2, np.int64))
+        self.add_values(swap.donor_class, swap.own - swap.other if own else swap.gap, swap.residual)
+
+    def add_values(self, donor_class: str, gap: float, residual: float = 0.0) -> None:
+        """Adds a gap in [-1, 1] and a residual in [0, 1]."""
+        numbers = self.donors.get(donor_class)
+        if numbers is None:
+            numbers = self.donors[donor_class] = np.zeros(BINS + 2, np.int64)
         numbers[min(BINS - 1, int((gap + 1) / 2 * BINS))] += 1
-        numbers[BINS:] += np.rint(np.array([gap, swap.residual]) * UNIT).astype(np.int64)
+        numbers[BINS] += round(gap * UNIT)
+        numbers[BINS + 1] += round(residual * UNIT)
 
     def __add__(self, other: "GapTally") -> "GapTally":
         nothing = np.zeros(BINS + 2, np.int64)
@@ -120,9 +132,9 @@ class GapTally:
         """
         lower, upper = mean_bounds(self.histogram, 0.05 if self.worst is None else 0.025)
         if self.worst is not None:
-            without = [self.without(name) for name in self.left_out]
-            lower = min(mean_bounds(histogram, 0.05)[0] for histogram in without)
-            upper = min(upper, *(mean_bounds(h, 0.025 / len(without))[1] for h in without))
+            without = np.stack([self.without(name) for name in self.left_out])
+            lower = least_lower_bound(without, 0.05)
+            upper = min(upper, least_upper_bound(without, 0.025 / len(without)))
         return 2 * lower - 1, 2 * upper - 1
 
     def log10_e(self, epsilon: float) -> float:

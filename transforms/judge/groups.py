@@ -1,6 +1,6 @@
 """Which groups a score is judged in, and what a group is called."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from transforms.records import Group, Score
 
@@ -12,14 +12,26 @@ def groups_of(score: Score) -> Iterator[Group]:
     """
     if score.target_rule != "annotated":
         return
-    of_model = (score.model, score.method, score.target_layer)
+    slices = [(entry.key, entry.value) for entry in score.slices]
+    yield from groups_within(score.model, score.method, score.target_layer, score.target_name, slices)
+
+
+def groups_within(
+    model: str,
+    method: str,
+    target_layer: str,
+    class_name: str | None,
+    slices: Iterable[tuple[str, str]],
+) -> Iterator[Group]:
+    """The groups of an annotated class, or of no class, and of (key, value) pairs."""
+    of_model = (model, method, target_layer)
     yield Group(*of_model, "model", None, None, None)
-    if score.target_name is not None:
-        yield Group(*of_model, "class", score.target_name, None, None)
-    for entry in score.slices:
-        yield Group(*of_model, "slice", None, entry.key, entry.value)
-        if score.target_name is not None:
-            yield Group(*of_model, "slice", score.target_name, entry.key, entry.value)
+    if class_name is not None:
+        yield Group(*of_model, "class", class_name, None, None)
+    for key, value in slices:
+        yield Group(*of_model, "slice", None, key, value)
+        if class_name is not None:
+            yield Group(*of_model, "slice", class_name, key, value)
 
 
 def group_name(group: Group) -> str:

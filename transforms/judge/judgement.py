@@ -6,8 +6,10 @@ from transforms.judge.company import Pair
 from transforms.judge.confirmation import confirm
 from transforms.judge.gaps import GapKey, GapTally
 from transforms.judge.heat import Ints
+from transforms.judge.modes import find_modes
 from transforms.judge.plausibility import implausible
 from transforms.judge.settings import JudgeSettings
+from transforms.judge.sightings import Sightings
 from transforms.judge.statistics import Tally
 from transforms.judge.verdicts import judge_model
 from transforms.judge.wording import say_where
@@ -21,6 +23,7 @@ def conclude(
     settings: JudgeSettings,
     withheld: str | None = None,
     trusted: Mapping[str, float] | None = None,
+    sightings: Mapping[Group, Sightings] | None = None,
 ) -> list[Finding]:
     """The findings of one model.
 
@@ -31,6 +34,7 @@ def conclude(
         settings: margins and rates.
         withheld: why no verdicts are made, None where they are.
         trusted: class -> mean density share of the reference model; None for that model itself.
+        sightings: class -> its sampled maps, in which modes are looked for.
     """
     if not tallies:  # nothing was scored, and the run fails for that
         return []
@@ -38,4 +42,5 @@ def conclude(
     findings = judge_model(tallies, settings, reason, trusted)
     if gaps is not None and reason is None:
         findings = confirm(findings, gaps, settings)
-    return list(say_where(findings, tallies, company, settings))
+    modes = find_modes(sightings or {}, settings) if reason is None else []
+    return [*say_where(findings, tallies, company, settings), *modes]

@@ -62,3 +62,11 @@ class JudgeSettings(Settings):
     allowed_classes: Annotated[tuple[str, ...], pydantic.Strict(False)] = pydantic.Field(
         (), description="annotated names whose boxes are accepted context of every other class, likewise"
     )
+    required: Annotated[tuple[str, ...], pydantic.Strict(False)] = pydantic.Field(
+        (),
+        description="what must have a verdict of every model, or the gate is inconclusive: a class, a slice "
+        "`key=value` in some class, or a slice within a class `class, key=value`",
+    )
+    waivers: str | None = pydantic.Field(
+        None, description="YAML file of known findings that the gate lets pass until they expire"
+    )

@@ -11,7 +11,7 @@ or an image that belongs to no cluster.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -61,6 +61,19 @@ class Tally:
     def zero(cls) -> Self:
         """The tally of no scores."""
         return cls(np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64), Heat.zero())
+
+    @classmethod
+    def of(cls, score: Score) -> Self:
+        """The tally of one score."""
+        tally = cls.zero()
+        tally.add(score)
+        return tally
+
+    def merge(self, other: "Tally") -> None:
+        """Adds another tally, in place."""
+        self.numbers += other.numbers
+        self.histogram += other.histogram
+        self.heat.numbers += other.heat.numbers
 
     def add(self, score: Score) -> None:
         """Counts one score, in place; it is a unit unless it belongs to a cluster."""
@@ -174,10 +187,15 @@ def log10_e_below(histogram: NDArray[np.int64], threshold: float) -> float:
 
 def _log10_e_above(histogram: NDArray[np.int64], mean: float) -> float:
     """Evidence against "the mean is at most `mean`"; values count as their bin's lower edge."""
-    filled = np.flatnonzero(histogram)
-    edges = filled / BINS
-    gains = np.log1p(_BETS[:, None] * (edges / mean - 1)) @ histogram[filled]
-    return float((np.logaddexp.reduce(gains) - math.log(len(_BETS))) / math.log(10))
+    return float(_log10_es_above(histogram[None], mean)[0])
+
+
+def _log10_es_above(histograms: NDArray[np.int64], mean: float) -> NDArray[np.float64]:
+    """The same of several histograms, shape (N, 256), as shape (N,)."""
+    filled = np.flatnonzero(histograms.any(axis=0))
+    gains = np.log1p(_BETS[:, None] * (filled / BINS / mean - 1)) @ histograms[:, filled].T
+    evidence: NDArray[np.float64] = np.logaddexp.reduce(gains) - math.log(len(_BETS))
+    return evidence / math.log(10)
 
 
 def mean_bounds(histogram: NDArray[np.int64], alpha: float = 0.05) -> tuple[float, float]:
@@ -192,17 +210,31 @@ def mean_bounds(histogram: NDArray[np.int64], alpha: float = 0.05) -> tuple[floa
     Returns:
         (lower, upper), 0 and 1 where nothing can be said.
     """
-    return _lower_bound(histogram, alpha), 1.0 - _lower_bound(histogram[::-1], alpha)
+    return least_lower_bound(histogram[None], alpha), least_upper_bound(histogram[None], alpha)
 
 
-def _lower_bound(histogram: NDArray[np.int64], alpha: float) -> float:
+def least_lower_bound(histograms: NDArray[np.int64], alpha: float) -> float:
+    """The smallest of the lower bounds of several means, which all of them reject.
+
+    Args:
+        histograms: counts of values in [0, 1], shape (N, 256).
+        alpha: error rate of each bound by itself.
+    """
+    return _bisect(lambda mean: bool(_log10_es_above(histograms, mean).min() >= -math.log10(alpha)))
+
+
+def least_upper_bound(histograms: NDArray[np.int64], alpha: float) -> float:
+    """The smallest of the upper bounds of several means, likewise: any of them rejects what lies above."""
+    mirrored = histograms[:, ::-1]
+    return 1.0 - _bisect(lambda mean: bool(_log10_es_above(mirrored, mean).max() >= -math.log10(alpha)))
+
+
+def _bisect(rejected: Callable[[float], bool]) -> float:
+    """The end of the means from 0 on that are rejected, to 2^-20."""
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        if _log10_e_above(histogram, middle) >= -math.log10(alpha):
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if rejected(middle) else (low, middle)
     return low
 
 

@@ -1,7 +1,4 @@
-"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged.
-
-AssociateSlices judges the data themselves, without any model.
-"""
+"""JudgeModels: scores are tallied by group, each tally is summarised, each model is judged."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,19 +6,18 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.judge.associations import associate
 from transforms.judge.clusters import ClusterKey, ClusterShares, clustered, mean_swap
 from transforms.judge.company import Pair, pairs_of
-from transforms.judge.contingency import Contingency, Name
+from transforms.judge.families import is_computed
 from transforms.judge.gaps import GapKey, GapTally, gap_keys
 from transforms.judge.groups import groups_of
 from transforms.judge.heat import Ints
 from transforms.judge.judgement import conclude
 from transforms.judge.settings import JudgeSettings
+from transforms.judge.sightings import Sightings
 from transforms.judge.statistics import Tally
 from transforms.judge.summaries import summarise
 from transforms.judge.verdicts import suspicion
-from transforms.labels import Association, Labelling
 from transforms.records import Finding, Group, Score, Summary, Swap
 
 
@@ -31,18 +27,21 @@ class SummarizeScores(beam.PTransform):
 
     Attributes:
         groups: groups that get a tally even without a score, so that no model is lost in silence.
+        judged: as for `JudgeModels`; for other heatmaps computed slices, which are many, are not counted.
         clusters: whether scores may belong to clusters, which are averaged first.
     """
 
     groups: Sequence[Group]
+    judged: Mapping[str, tuple[str, str]]
     clusters: bool = False
 
     def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Group, Tally]]:
-        keyed = tuple[Group, Tally]
+        keyed, judged = tuple[Group, Tally], self.judged
         tallies = (
             scores
-            | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(tuple[Group, Score])
-            | "Tally" >> beam.CombinePerKey(AddUp(Tally.zero, Tally.add)).with_output_types(keyed)
+            | "ByGroup" >> beam.FlatMap(_keyed).with_output_types(keyed)
+            | "Counted" >> beam.Filter(_is_counted, judged).with_output_types(keyed)
+            | "Tally" >> beam.CombinePerKey(AddUp(Tally.zero, Tally.merge)).with_output_types(keyed)
         )
         empty = scores.pipeline | "Groups" >> beam.Create(
             [(group, Tally.zero()) for group in self.groups]
@@ -54,6 +53,7 @@ class SummarizeScores(beam.PTransform):
                 | "ByCluster" >> beam.FlatMap(clustered).with_output_types(tuple[ClusterKey, Score])
                 | "TallyClusters" >> beam.CombinePerKey(AddUp(ClusterShares.zero, ClusterShares.add))
                 | "Units" >> beam.FlatMapTuple(_units).with_output_types(keyed)
+                | "CountedUnits" >> beam.Filter(_is_counted, judged).with_output_types(keyed)
             )
         # Joined after the tally: a Flatten before it would hold every score of every group.
         return parts | beam.Flatten() | "Join" >> beam.CombinePerKey(_added)
@@ -76,6 +76,26 @@ class CountCompany(beam.PTransform):
             | "Judged" >> beam.Filter(lambda score: _is_judged(score, judged))
             | "Pairs" >> beam.FlatMap(pairs_of).with_output_types(tuple[Pair, Any])
             | "Together" >> beam.CombinePerKey(_summed)
+        )
+
+
+@dataclasses.dataclass
+class SampleHeat(beam.PTransform):
+    """Score -> (Group, Sightings), one for each class: a sample of where its heat lies, image by image.
+
+    Attributes:
+        judged: model -> the layer and the method whose heatmaps its verdicts use.
+    """
+
+    judged: Mapping[str, tuple[str, str]]
+
+    def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[tuple[Group, Sightings]]:
+        judged = self.judged
+        return (
+            scores
+            | "Judged" >> beam.Filter(lambda score: _is_judged(score, judged))
+            | "OfClass" >> beam.FlatMap(_keyed_by_class).with_output_types(tuple[Group, Score])
+            | "Sample" >> beam.CombinePerKey(AddUp(Sightings, Sightings.add))
         )
 
 
@@ -114,6 +134,7 @@ class JudgeModels(beam.PTransform):
         withheld: why no verdicts are made, None where they are.
         swaps: PCollection of Swap for the counterfactual verdicts, or None to do without.
         clusters: as for `SummarizeScores`.
+        sightings: PCollection from `SampleHeat` of the same scores, in which modes are looked for, or None.
 
     Returns:
         PCollections `summaries` and `findings`.
@@ -125,9 +146,11 @@ class JudgeModels(beam.PTransform):
     withheld: str | None = None
     swaps: Any = None
     clusters: bool = False
+    sightings: Any = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
         judged, settings = self.judged, self.settings  # by themselves, since `self` holds a PCollection
+        tallies = tallies | "WorthARow" >> beam.Filter(_is_worth_a_row, settings.min_images)
         gaps = None if self.swaps is None else self.swaps | "TallyGaps" >> TallyGaps(self.clusters)
         summaries = tallies | "Summarise" >> _Summarise(gaps, judged)
         parts = {
@@ -142,6 +165,10 @@ class JudgeModels(beam.PTransform):
         if gaps is not None:
             parts["gaps"] = gaps | "GapsByModel" >> beam.MapTuple(_gap_by_model).with_output_types(
                 tuple[str, Any]
+            )
+        if self.sightings is not None:
+            parts["sightings"] = self.sightings | "SightingsByModel" >> beam.Map(_by_model).with_output_types(
+                tuple[str, tuple[Group, Any]]
             )
         trusted = parts["tallies"] | "Trusted" >> beam.FlatMap(
             _trusted, settings.reference_model, settings.min_images
@@ -200,55 +227,6 @@ class _Summarise(beam.PTransform):
         ).with_output_types(Summary)
 
 
-@dataclasses.dataclass
-class AssociateSlices(beam.PTransform):
-    """Labelling -> Association, one for each slice column.
-
-    Attributes:
-        slices: the columns; each gets its row even without a record.
-        settings: the false discovery rate and the examples that are needed.
-    """
-
-    slices: Sequence[str]
-    settings: JudgeSettings
-
-    def expand(self, labellings: beam.PCollection[Labelling]) -> beam.PCollection[Association]:
-        keyed = tuple[str, Contingency]
-        counts = (
-            labellings
-            | "ByColumn" >> beam.FlatMap(_by_column, self.slices).with_output_types(tuple[str, Any])
-            | "Count" >> beam.CombinePerKey(CountTogether()).with_output_types(keyed)
-        )
-        empty = labellings.pipeline | "Columns" >> beam.Create(
-            [(key, Contingency()) for key in self.slices]
-        ).with_output_types(keyed)
-        return (
-            (counts, empty)
-            | beam.Flatten()
-            | "Join" >> beam.CombinePerKey(_merged)
-            | "Together" >> beam.combiners.ToList()
-            | "Associate"
-            >> beam.FlatMap(_associate, self.slices, self.settings).with_output_types(Association)
-        )
-
-
-class CountTogether(beam.CombineFn):
-    """Counts values and classes; only delegates to `Contingency`."""
-
-    def create_accumulator(self) -> Contingency:
-        return Contingency()
-
-    def add_input(self, counts: Contingency, example: tuple[Name, list[str]]) -> Contingency:
-        counts.add(*example)
-        return counts
-
-    def merge_accumulators(self, counts: Iterable[Contingency]) -> Contingency:
-        return _merged(counts)
-
-    def extract_output(self, counts: Contingency) -> Contingency:
-        return counts
-
-
 class AddUp(beam.CombineFn):
     """Adds elements up to a tally.
 
@@ -278,32 +256,27 @@ def _added(tallies: Iterable[Tally]) -> Tally:
     return sum(tallies, start=Tally.zero())
 
 
-def _merged(parts: Iterable[Contingency]) -> Contingency:
-    whole = Contingency()
-    for part in parts:
-        whole.merge(part)
-    return whole
+def _keyed(score: Score) -> Iterator[tuple[Group, Tally]]:
+    groups = list(groups_of(score))
+    if groups:
+        tally = Tally.of(score)  # once for all its groups
+        yield from ((group, tally) for group in groups)
 
 
-def _by_column(labelling: Labelling, keys: Sequence[str]) -> Iterator[tuple[str, tuple[Name, list[str]]]]:
-    values = {entry.key: entry.value for entry in labelling.slices}
-    for key in keys:
-        yield key, (values.get(key), labelling.names)
+def _is_counted(item: tuple[Group, Tally], judged: Mapping[str, tuple[str, str]]) -> bool:
+    return not is_computed(item[0].slice_key) or _is_judged(item[0], judged)
 
 
-def _associate(
-    columns: Iterable[tuple[str, Contingency]], keys: Sequence[str], settings: JudgeSettings
-) -> list[Association]:
-    counts = dict(columns)
-    return associate({key: counts[key] for key in keys}, settings)
+def _is_worth_a_row(item: tuple[Group, Tally], least: int) -> bool:
+    """Whether a group has a summary and is judged; nobody asked for a computed slice that is too small."""
+    return not is_computed(item[0].slice_key) or item[1].units >= least
 
 
-def _keyed(score: Score) -> Iterator[tuple[Group, Score]]:
-    for group in groups_of(score):
-        yield group, score
+def _keyed_by_class(score: Score) -> Iterator[tuple[Group, Score]]:
+    return ((group, score) for group in groups_of(score) if group.kind == "class")
 
 
-def _by_model(item: tuple[Group, Tally]) -> tuple[str, tuple[Group, Tally]]:
+def _by_model(item: tuple[Group, Any]) -> tuple[str, tuple[Group, Any]]:
     return item[0].model, item
 
 
@@ -335,6 +308,7 @@ def _judge(
         settings,
         withheld,
         None if model == settings.reference_model else trusted,
+        of_model.get("sightings", {}),
     )
 
 

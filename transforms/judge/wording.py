@@ -10,30 +10,10 @@ from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import Tally
 from transforms.judge.usual import usual_of, usual_of_others
 from transforms.records import Finding, Group
+from transforms.regions import PLACE_WORDS
 
 # Verdicts whose message says where; the columns say it for every class and slice.
 FLAGGED = ("confirmed", "hidden", "suspect")
-
-_WORDS = {
-    "top_left": "the top left corner",
-    "top": "the top edge",
-    "top_right": "the top right corner",
-    "left": "the left edge",
-    "centre": "the centre",
-    "right": "the right edge",
-    "bottom_left": "the bottom left corner",
-    "bottom": "the bottom edge",
-    "bottom_right": "the bottom right corner",
-    "frame": "the frame of the picture",
-    "top_band": "the band along the top",
-    "bottom_band": "the band along the bottom",
-    "left_band": "the band along the left side",
-    "right_band": "the band along the right side",
-    "above_box": "what is above its box",
-    "below_box": "what is below its box",
-    "left_of_box": "what is left of its box",
-    "right_of_box": "what is right of its box",
-}
 
 
 def say_where(
@@ -112,5 +92,5 @@ def _place_in_words(place: Place) -> str:
     if place.name == FAR_FROM_BOX:
         cells = f"{FAR_CELLS:g} cells"
         return f"{share} of the outside heat lies more than {cells} from its box, at no one place{usual}"
-    where = _WORDS[place.name]
+    where = PLACE_WORDS[place.name]
     return f"looks at {where}: {share} of the outside heat in {_percent(place.area)} of the area{usual}"

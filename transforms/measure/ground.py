@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from transforms.geometry import Rectangle, View
 from transforms.measure.localization import Layout, lay_out
+from transforms.outlines import mask_rectangles, polygon_mask, unpack
 from transforms.records import Box, Scene
-from transforms.regions import region_rectangles
+from transforms.regions import clip, region_rectangles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Allowed:
 
 
 def layout_of(scene: Scene, allowed: Allowed) -> Layout:
-    """The layout of a scene, with its allowed ground."""
+    """The layout of a scene, with its allowed ground, of which ignore regions are part."""
     left, top, right, bottom = scene.content
     width, height = right - left, bottom - top
     view = View(scene.view_width, scene.view_height, (left, top, right, bottom), (left, top, right, bottom))
@@ -32,12 +33,30 @@ def layout_of(scene: Scene, allowed: Allowed) -> Layout:
         for region in allowed.regions
         for xmin, ymin, xmax, ymax in region_rectangles(region)
     ]
-    companions = rectangles(box for box in scene.other_boxes if box.name in allowed.classes)
+    accepted = [box for box in scene.other_boxes if box.ignored or box.name in allowed.classes]
+    others = [box for box in scene.other_boxes if not box.ignored]
+    size = scene.view_width, scene.view_height
     return lay_out(
-        view, rectangles(scene.target_boxes), rectangles(scene.other_boxes), [*regions, *companions]
+        view,
+        rectangles(scene.target_boxes, *size),
+        rectangles(others, *size),
+        [*regions, *rectangles(accepted, *size)],
     )
 
 
-def rectangles(boxes: Iterable[Box]) -> list[Rectangle]:
-    """The edges of boxes, without their names."""
-    return [(box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes]
+def boxes_in_sight(scene: Scene) -> int:
+    """How many of the target's boxes have area in the view."""
+    left, top, right, bottom = scene.content
+    boxes = [(box.xmin, box.ymin, box.xmax, box.ymax) for box in scene.target_boxes]
+    return sum(clip(box, (left, top, right, bottom)) is not None for box in boxes)
+
+
+def rectangles(boxes: Iterable[Box], width: int, height: int) -> list[Rectangle]:
+    """The edges of boxes, and of the pixels inside outlines, in a view of that size; without their names."""
+    found: list[Rectangle] = []
+    for box in boxes:
+        if box.outline is None:
+            found.append((box.xmin, box.ymin, box.xmax, box.ymax))
+        else:
+            found += mask_rectangles(polygon_mask(unpack(box.outline), width, height))
+    return found

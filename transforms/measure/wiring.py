@@ -12,7 +12,7 @@ import numpy as np
 
 from transforms.geometry import Floats
 from transforms.labels import Labelling
-from transforms.measure.ground import Allowed, layout_of, rectangles
+from transforms.measure.ground import Allowed, boxes_in_sight, layout_of, rectangles
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
 from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score, Swap
@@ -75,7 +75,7 @@ class DropDuplicates(beam.PTransform):
 
 @dataclasses.dataclass
 class AddSwaps(beam.PTransform):
-    """Score -> the same with its swap gap and residual, where its image was tested.
+    """Score -> the same with its swap gap, residual and donor class, where its image was tested.
 
     Attributes:
         swaps: PCollection of Swap; as many as the budget allows, a side input.
@@ -88,17 +88,18 @@ class AddSwaps(beam.PTransform):
         return scores | "Add" >> beam.Map(_with_swap, beam.pvalue.AsDict(found)).with_output_types(Score)
 
 
-def _swap_of(swap: Swap) -> tuple[tuple[str, str, str], tuple[float, float, float]]:
-    return (swap.model, swap.example_id, swap.class_name), (swap.gap, swap.residual, swap.other)
+def _swap_of(swap: Swap) -> tuple[tuple[str, str, str], tuple[float, float, float, str]]:
+    found = (swap.gap, swap.residual, swap.other, swap.donor_class)
+    return (swap.model, swap.example_id, swap.class_name), found
 
 
-def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, float, float]]) -> Score:
+def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, float, float, str]]) -> Score:
     found = swaps.get((score.model, score.example_id, score.target_name or ""))
     if score.target_rule != "annotated" or found is None:
         return score
     # Not dataclasses.replace: a row that has travelled may be a look-alike.
     values = {field.name: getattr(score, field.name) for field in dataclasses.fields(Score)}
-    names = ("swap_gap", "residual", "other_background_probability")
+    names = ("swap_gap", "residual", "other_background_probability", "donor_class")
     return Score(**{**values, **dict(zip(names, found, strict=True))})
 
 
@@ -119,9 +120,10 @@ def located(score: Score, allowed: Allowed = _NOTHING_ALLOWED) -> Score:
     layout = layout_of(scene, allowed)
     heatmap = np.array(score.heatmap).reshape(score.map_height, score.map_width)
     found = outside_heat(heatmap, layout)
+    shown = [box for box in scene.other_boxes if not box.ignored]
     others = {
-        name: rectangles(box for box in scene.other_boxes if box.name == name)
-        for name in sorted({box.name for box in scene.other_boxes})
+        name: rectangles((box for box in shown if box.name == name), scene.view_width, scene.view_height)
+        for name in sorted({box.name for box in shown})
     }
     outside = Outside(
         **{name: _bytes(values) for name, values in vars(found).items()},
@@ -158,7 +160,7 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
             target_probability=explanation.target_probability,
             correct=explanation.correct,
             status=status,
-            box_count=len(layout.target_boxes),
+            box_count=boxes_in_sight(scene),
             box_area=layout.box_area,
             **measures,
             swap_gap=None,
@@ -171,6 +173,7 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
             position=explanation.position,
             shard=explanation.shard,
             other_background_probability=None,
+            donor_class=None,
             scene=scene if status == "ok" and explanation.target_rule == "annotated" else None,
             outside=None,
         )

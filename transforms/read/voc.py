@@ -1,9 +1,11 @@
 """PASCAL VOC XML: one file for each image, beside a folder of images.
 
-The edges are taken as they stand, in pixels: most tools that write this format today mean half-open edges
-from 0. Slices are elements right below the root, such as `folder`.
+Edges are pixels. Most tools that write this format today mean half-open edges from 0; `edges: one_based` is
+for the original data. What is `difficult` is an ignore region. Slices are elements right below the root, such
+as `folder`.
 """
 
+import posixpath
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Literal
 
@@ -12,8 +14,11 @@ import defusedxml.ElementTree
 import pydantic
 
 from transforms.errors import RecordError
-from transforms.read.common import Bad, Source, checked_box, image_path
-from transforms.read.settings import ImagesApart
+from transforms.read.apart import example_of
+from transforms.read.boxes import number, shifted
+from transforms.read.common import Bad, Source, checked_box, is_true
+from transforms.read.gathering import Annotations
+from transforms.read.settings import EDGES, EdgeRule, ImagesApart
 from transforms.records import Box, Example, Slice
 
 # What the parser raises: broken XML, forbidden entities, bytes or encodings that are none.
@@ -29,6 +34,10 @@ class VocSettings(ImagesApart):
     """`data` for PASCAL VOC."""
 
     format: Literal["voc"] = pydantic.Field(description="the dataset format")
+    edges: EdgeRule = pydantic.Field("half_open", description=EDGES)
+    in_folders: bool = pydantic.Field(
+        False, description="whether images stand in subfolders that <folder> names, as ImageNet's do"
+    )
 
 
 def read(file: BinaryIO, source: Source, settings: VocSettings) -> Iterator[Example | Bad]:
@@ -37,7 +46,20 @@ def read(file: BinaryIO, source: Source, settings: VocSettings) -> Iterator[Exam
     try:
         root = _root(file)
         file_name = (root.findtext("filename") or "").strip() or None
-        yield _example(root, file_name, source, settings)
+        if not file_name:
+            raise RecordError("malformed_record", "there is no <filename>")
+        below = {child.tag: (child.text or "").strip() for child in root}
+        if settings.in_folders:
+            file_name = posixpath.join(below.get("folder", ""), file_name)
+        yield example_of(
+            file_name,
+            Annotations([_box(element, settings.edges) for element in root.iterfind("object")], []),
+            [Slice(key, below[key]) for key in source.slices if below.get(key)],
+            position=0,
+            part=source.shard,
+            source=source,
+            settings=settings,
+        )
     except RecordError as error:
         yield Bad(0, file_name, error)
 
@@ -53,33 +75,15 @@ def _root(file: BinaryIO) -> Any:
     return root
 
 
-def _example(root: Any, file_name: str | None, source: Source, settings: VocSettings) -> Example:
-    if not file_name:
-        raise RecordError("malformed_record", "there is no <filename>")
-    below = {child.tag: (child.text or "").strip() for child in root}
-    return Example(
-        example_id=file_name,
-        source=source.path,
-        position=0,
-        shard=source.shard,
-        image=b"",
-        image_path=image_path(settings.images, file_name),
-        boxes=[_box(element) for element in root.iterfind("object")],
-        labels=[],
-        relative=False,
-        slices=[Slice(key, below[key]) for key in source.slices if below.get(key)],
-    )
-
-
-def _box(element: Any) -> Box:
+def _box(element: Any, rule: EdgeRule) -> Box:
     name = (element.findtext("name") or "").strip()
     if not name:
         raise RecordError("malformed_record", "an <object> has no <name>")
     edges = [element.findtext(f"bndbox/{edge}") for edge in ("xmin", "ymin", "xmax", "ymax")]
     try:
-        xmin, ymin, xmax, ymax = (float(edge) for edge in edges)
+        xmin, ymin, xmax, ymax = shifted([number(edge) for edge in edges], rule)
     except (TypeError, ValueError) as error:
         raise RecordError(
             "malformed_record", f"<bndbox> of {name!r} has edges {edges}, not four numbers"
         ) from error
-    return checked_box(name, xmin, ymin, xmax, ymax)
+    return checked_box(name, xmin, ymin, xmax, ymax, ignored=is_true(element.findtext("difficult")))

@@ -20,6 +20,8 @@ from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source, clean
 from transforms.read.formats import FORMATS
+from transforms.read.metadata import Metadata, read_metadata, with_metadata
+from transforms.read.names import enumerated, parse_names, renamed
 from transforms.read.settings import DataSettings, ImagesApart, ImagesWithin
 from transforms.records import DeadLetter, Example, Shard
 
@@ -59,8 +61,10 @@ def list_shards(settings: DataSettings) -> Listing:
         found.update((file.path, file.size_in_bytes) for file in matched)
     files = sorted(found.items())
     paths = [path for path, _ in files]
+    _names(settings)
+    _metadata(settings, ())
     _sniff(paths, settings)
-    images = settings.images if isinstance(settings, ImagesApart) else None
+    images = _images(settings)
     if images is not None and "://" not in images and not FileSystems.exists(images):
         raise DataError(f"data.images: folder {images!r} does not exist")
     step = FORMATS[_format(settings)].files_a_shard
@@ -86,6 +90,7 @@ class ReadExamples(beam.PTransform):
         slices: metadata keys to keep.
         cluster: the metadata key whose value is an example's cluster, or None.
         limit: read only the first records of each shard.
+        wanted: PCollection of one dict by example id; no other image is then loaded. None for all.
 
     Returns:
         PCollections `examples` and `dead_letters`.
@@ -96,9 +101,10 @@ class ReadExamples(beam.PTransform):
     slices: Sequence[str]
     cluster: str | None = None
     limit: int | None = None
+    wanted: Any = None
 
     def expand(self, root: Any) -> Any:
-        reading = _ReadShard(self.settings, self.slices, self.cluster, self.limit)
+        reading = _ReadShard(self.settings, _names(self.settings), self.slices, self.cluster, self.limit)
         records = (
             root
             | "Shards" >> beam.Create(self.shards).with_output_types(Shard)
@@ -106,7 +112,12 @@ class ReadExamples(beam.PTransform):
             | "ReadShard" >> _divided(reading)
         )
         examples, dead_letters = records.examples, [records.dead_letters]
-        if not FORMATS[_format(self.settings)].holds_images:
+        if self.wanted is not None:
+            only = beam.pvalue.AsSingleton(self.wanted)
+            examples = examples | "Wanted" >> beam.Filter(
+                lambda example, ids: example.example_id in ids, only
+            ).with_output_types(Example)
+        if _images(self.settings) is not None:
             loaded = (
                 examples
                 | "SpreadRecords" >> beam.Reshuffle()  # annotations only: no image is among them yet
@@ -152,13 +163,22 @@ def _divided(reading: beam.DoFn) -> beam.ParDo:
 
 class _ReadShard(beam.DoFn):
     def __init__(
-        self, settings: DataSettings, slices: Sequence[str], cluster: str | None, limit: int | None
+        self,
+        settings: DataSettings,
+        names: dict[str, str],
+        slices: Sequence[str],
+        cluster: str | None,
+        limit: int | None,
     ) -> None:
         self._settings = settings
+        self._names = names
         self._slices = tuple(slices)
         self._cluster = cluster
         self._keys = self._slices if cluster is None else tuple(dict.fromkeys((*slices, cluster)))
         self._limit = limit
+
+    def setup(self) -> None:
+        self._metadata = _metadata(self._settings, self._keys)
 
     def process(self, shard: Shard) -> Iterator[Any]:
         yield from itertools.islice(self._records(shard), self._limit)
@@ -168,13 +188,16 @@ class _ReadShard(beam.DoFn):
         for path in shard.paths:
             try:
                 for record in _read(Source(path, shard.name, self._keys), self._settings):
-                    yield _dead(path, record) if isinstance(record, Bad) else self._clustered(record)
+                    yield _dead(path, record) if isinstance(record, Bad) else self._completed(record)
             except DataError as error:
                 # The first file was of the format when the run was planned; this one is not.
                 yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
 
-    def _clustered(self, example: Example) -> Example:
-        """The example with its cluster, which is no slice unless the config wants it for one too."""
+    def _completed(self, example: Example) -> Example:
+        """The example with names, joined metadata and cluster, which is no slice unless wanted as one."""
+        example = renamed(example, self._names)
+        if self._metadata is not None:
+            example = with_metadata(example, self._metadata, self._keys)
         if self._cluster is None:
             return example
         cluster = next((entry.value for entry in example.slices if entry.key == self._cluster), None)
@@ -213,7 +236,8 @@ def _identity(example: Example) -> tuple[str, tuple[str, int]]:
 
 
 def _labelling(example: Example) -> Labelling:
-    names = list(dict.fromkeys([box.name for box in example.boxes] + list(example.labels)))
+    boxed = [box.name for box in example.boxes if not box.ignored]
+    names = list(dict.fromkeys(boxed + list(example.labels)))
     return Labelling(example.example_id, example.source, example.position, names, example.slices)
 
 
@@ -226,6 +250,41 @@ def _all_but_first(item: tuple[str, Iterable[tuple[str, int]]]) -> Iterator[tupl
 def _duplicate(example_id: str, source: str, position: int) -> DeadLetter:
     message = f"record {position}: an earlier record has the same id"
     return DeadLetter("read", source, example_id, "duplicate_id", message, position)
+
+
+def _images(settings: DataSettings) -> str | None:
+    """The folder of images, where they are not within the data files."""
+    return settings.images if isinstance(settings, (ImagesApart, ImagesWithin)) else None
+
+
+def _names(settings: DataSettings) -> dict[str, str]:
+    """What stands in the annotations -> the class's name, where the config says so.
+
+    Raises:
+        DataError: the file of names cannot be read.
+    """
+    if isinstance(settings.names, str):
+        try:
+            with FileSystems.open(settings.names) as file:
+                return parse_names(file.read(), settings.names)
+        except (OSError, ValueError) as error:
+            raise DataError(f"data.names: {settings.names!r} cannot be read: {error}") from error
+    return enumerated(settings.names) if isinstance(settings.names, list) else settings.names or {}
+
+
+def _metadata(settings: DataSettings, slices: Sequence[str]) -> Metadata | None:
+    """The table of metadata, where the config names one.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if settings.metadata is None:
+        return None
+    try:
+        with FileSystems.open(settings.metadata) as file:
+            return read_metadata(file, settings.metadata, settings.metadata_id, slices)
+    except OSError as error:
+        raise DataError(f"data.metadata: {settings.metadata!r} cannot be read: {error}") from error
 
 
 def _format(settings: DataSettings) -> str:

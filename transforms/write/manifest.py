@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from transforms.columns import COMPUTED_KEYS
 from transforms.labels import AssociatedPair, Association
 from transforms.records import Finding
 from transforms.write.paths import RunPaths
@@ -14,7 +15,7 @@ from transforms.write.schemas import SCHEMA_VERSION, TABLES
 
 FLAGS = ("confirmed", "hidden", "suspect")
 
-# What is counted in the pipeline: ("records",), ("clustered",), ("dead_letters", reason),
+# What is counted in the pipeline: ("records",), ("clustered",), ("dead_letters", reason), ("defect", kind),
 # ("unmapped", model, name), ("slice", key), ("allowed", name), ("status", model, method, status).
 Counts = Mapping[tuple[str, ...], int]
 
@@ -101,6 +102,7 @@ def build_manifest(
         "statuses": _nested(counts, "status"),
         "dead_letters": dead,
         "unmapped": _nested(counts, "unmapped"),
+        "defects": _counted(counts, "defect"),
         "slices": {key: counts.get(("slice", key), 0) for key in run.slices},
         "clustered": counts.get(("clustered",), 0),
         "allowed_classes": _counted(counts, "allowed"),
@@ -172,9 +174,10 @@ def _nested(counts: Counts, kind: str) -> dict[str, Any]:
 
 
 def _associations(keys: Sequence[str], associations: Sequence[Association]) -> list[dict[str, Any]]:
-    """The associations in the order of the config's slices, ready for JSON."""
+    """The associations in the order of the config's slices, then the computed ones, ready for JSON."""
+    order = [*keys, *COMPUTED_KEYS]
     rows = [
-        _plain(row, Association) for row in sorted(associations, key=lambda row: keys.index(row.slice_key))
+        _plain(row, Association) for row in sorted(associations, key=lambda row: order.index(row.slice_key))
     ]
     return [{**row, "pairs": [_plain(pair, AssociatedPair) for pair in row["pairs"]]} for row in rows]
 

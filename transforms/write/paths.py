@@ -1,7 +1,7 @@
 """Where a run's files stand below the output directory.
 
 OUTPUT/<table>/run_date=YYYY-MM-DD/run_id=<id>/part-*.parquet
-OUTPUT/runs/<id>/{started.json, config.yaml, manifest.json}
+OUTPUT/runs/<id>/{started.json, config.yaml, report.html, manifest.json}
 OUTPUT/runs/<id>/staging/<table>/part-*.parquet        gone once the run is complete
 """
 

@@ -15,6 +15,24 @@ SCHEMA_VERSION = "1"
 
 _SLICES = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 
+_EXEMPLARS = pa.list_(
+    pa.struct(
+        [
+            ("role", pa.string()),
+            ("example_id", pa.string()),
+            ("background_id", pa.string()),
+            ("background_class", pa.string()),
+            ("predicted_name", pa.string()),
+            ("probability", pa.float64()),
+            ("density_share", pa.float64()),
+            ("boxes", pa.list_(pa.float64())),
+            ("map_height", pa.int64()),
+            ("map_width", pa.int64()),
+            ("heatmap", pa.list_(pa.float32())),
+        ]
+    )
+)
+
 
 def _schema(*columns: tuple[str, pa.DataType], required: Sequence[str]) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=name not in required) for name, kind in columns])
@@ -52,6 +70,7 @@ TABLES: dict[str, pa.Schema] = {
         ("heatmap", pa.list_(pa.float32())),
         ("slices", _SLICES),
         ("other_background_probability", pa.float64()),
+        ("donor_class", pa.string()),
         required=("model", "example_id", "source", "method", "target_layer", "target_rule", "status"),
     ),
     "summaries": _schema(
@@ -119,6 +138,7 @@ TABLES: dict[str, pa.Schema] = {
         ("detectable_gap", pa.float64()),
         ("p_value", pa.float64()),
         ("cohens_d", pa.float64()),
+        ("exemplar_details", _EXEMPLARS),
         required=("finding_id", "model", "group_kind", "group_name", "verdict", "n", "message"),
     ),
     "dead_letters": _schema(
@@ -152,15 +172,34 @@ def write_part(file: BinaryIO, table: str, records: Sequence[Any], metadata: Map
     schema = TABLES[table].with_metadata({"schema_version": SCHEMA_VERSION, **metadata})
     ordered = sorted(records, key=lambda record: _sort_key(record, SORTED_BY[table]))
     columns = [
-        pa.array([_plain(getattr(record, field.name)) for record in ordered], type=field.type)
+        pa.array([_plain(getattr(record, field.name), field.type) for record in ordered], type=field.type)
         for field in schema
     ]
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), file, compression="zstd")
 
 
-def read_part(file: BinaryIO) -> list[dict[str, Any]]:
-    """The rows of one Parquet file, as dicts."""
-    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+def read_part(
+    file: BinaryIO, table: str, *, columns: Sequence[str] | None = None, where: Any = None
+) -> list[dict[str, Any]]:
+    """The rows of one Parquet file, as dicts; None for what a file of an earlier version lacks.
+
+    Args:
+        file: open for reading.
+        table: key of `TABLES`.
+        columns: only these; default: all.
+        where: a filter as `pyarrow.parquet.read_table` takes it, such as `[("model", "=", "m")]`.
+    """
+    wanted = list(TABLES[table].names if columns is None else columns)
+    present = [name for name in wanted if name in pq.read_schema(file).names]
+    rows = pq.read_table(file, columns=present, filters=where).to_pylist()
+    missing = dict.fromkeys(name for name in wanted if name not in present)
+    return [{**row, **missing} for row in rows]
+
+
+def read_head(file: BinaryIO, count: int) -> list[dict[str, Any]]:
+    """The first rows of one Parquet file, as dicts, without reading the others."""
+    batch = next(pq.ParquetFile(file).iter_batches(batch_size=count), None)
+    rows: list[dict[str, Any]] = [] if batch is None else batch.to_pylist()
     return rows
 
 
@@ -169,8 +208,9 @@ def _sort_key(record: Any, names: Sequence[str]) -> list[tuple[bool, Any]]:
     return [(value is not None, value if value is not None else "") for value in values]
 
 
-def _plain(value: Any) -> Any:
-    """Slices as dicts; everything else is plain already."""
-    if isinstance(value, list) and value and hasattr(value[0], "key"):
-        return [{"key": entry.key, "value": entry.value} for entry in value]
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    """Records within a list as dicts; everything else is plain already."""
+    if value is not None and pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        names = [field.name for field in kind.value_type]
+        return [{name: getattr(entry, name) for name in names} for entry in value]
     return value

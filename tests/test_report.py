@@ -1,0 +1,402 @@
+"""The page: escaped, valid, traceable to rows, and the same whenever it is rendered."""
+
+import base64
+import html
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import html5lib
+import matplotlib
+import numpy as np
+import PIL.Image
+import pydantic
+import pytest
+
+from benchmarks.bench_report import make_run
+from pipeline.cli import main
+from pipeline.report import report_again
+from transforms.write.manifest import to_json
+from transforms.write.paths import RunPaths
+from transforms.write.report import findings as shown_findings
+from transforms.write.report.pictures import COLORMAPS, channel_tables, density, grey_url, heat_url
+from transforms.write.report.queries import quoted
+from transforms.write.report.words import headline, number, verdict_sentence, where_sentence
+from transforms.write.settings import ReportSettings
+from transforms.write.wiring import render_again
+
+HOSTILE = "<script>alert(1)</script>"
+NAMES = ("cat", "dog", f"{HOSTILE}&\"'", "fish")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of four classes, three of them flagged in `biased`, under hostile names."""
+    folder = tmp_path_factory.mktemp("report")
+    make_run(folder, NAMES, flagged=3, scores=20, slice_value=HOSTILE, side=32)
+    return Path(report_again(str(folder), "r1"))
+
+
+def parsed(text: str) -> Any:
+    """The page as a tree.
+
+    Raises:
+        html5lib.html5parser.ParseError: it is not valid HTML.
+    """
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def changed(page: Path, tmp_path: Path, **changes: Any) -> str:
+    """The report of the same run with another manifest."""
+    folder = tmp_path / "copy"
+    folder.symlink_to(page.parents[2], target_is_directory=True)
+    manifest = json.loads((page.parent / "manifest.json").read_text())
+    return render_again(RunPaths(str(folder), "r1", "2026-03-01"), {**manifest, **changes})
+
+
+def test_the_page_is_valid_html(page: Path) -> None:
+    tree = parsed(text_of(page))
+
+    assert "made up: where its models look" == tree.findtext("head/title")
+    ids = [element.get("id") for element in tree.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    targets = [link.get("href")[1:] for link in tree.iter("a") if link.get("href", "").startswith("#")]
+    assert set(targets) <= set(ids)
+
+
+def test_an_invalid_page_would_be_seen(page: Path) -> None:
+    with pytest.raises(html5lib.html5parser.ParseError):
+        parsed(text_of(page).replace("</main>", "</section>"))
+
+
+def test_names_from_the_data_are_text_and_never_markup(page: Path) -> None:
+    text = text_of(page)
+    tree = parsed(text)
+
+    assert 1 == len(list(tree.iter("script")))
+    assert HOSTILE not in text
+    headers = ["".join(cell.itertext()) for cell in tree.iter("th")]
+    assert NAMES[2] in headers
+    assert any(header == f"camera = {HOSTILE}" for header in headers)
+    ids = ["".join(cell.itertext()) for cell in tree.iter("b")]
+    assert f"{NAMES[2]} 0.jpg" in ids
+
+
+def test_nothing_is_fetched_and_only_this_script_may_run(page: Path) -> None:
+    text = text_of(page)
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    addresses = re.findall(r'(?:href|src)="([^"]{5})', text)
+
+    assert policy is not None
+    assert policy[1].startswith(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
+    )
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert "http" not in re.sub(r"Content-Security-Policy", "", text).replace("http-equiv", "")
+    assert [] == re.findall(r"\son\w+=", re.sub(r"<script>.*</script>", "", text, flags=re.DOTALL))
+
+
+def test_every_query_gives_the_rows_of_its_table(page: Path) -> None:
+    tree = parsed(text_of(page))
+    queries = {
+        details.find("div/pre").get("aria-label").removeprefix("DuckDB query for "): "".join(
+            details.find("div/pre/code").itertext()
+        )
+        for details in tree.iter("details")
+        if details.get("class") == "query"
+    }
+    found = {what: [duckdb.sql(one).fetchall() for one in sql.split(";\n")] for what, sql in queries.items()}
+    rows = {what: [len(table) for table in tables] for what, tables in found.items()}
+
+    assert 3 * 3 + 2 + 4 == len(queries)
+    for name in NAMES[:3]:
+        assert [1, 1] == rows[f"the numbers of {name} in biased"]
+        assert [9] == rows[f"the images of {name} in biased"]
+        assert [1] == rows[f"the slices of {name} in biased"]
+    assert [4] == rows["all classes of biased"] == rows["all classes of honest"]
+    assert [[("malformed_record", 1)]] == found["dead letters by reason"]
+    assert [[("biased", "hirescam", "ok", 20)]] == found["heatmaps by status"]
+    assert [1] == rows["dead letters"] == rows["slice columns and classes"]
+
+
+def test_the_table_of_classes_is_that_of_its_query(page: Path) -> None:
+    tree = parsed(text_of(page))
+    (table,) = [table for table in tree.iter("table") if table.get("id") == "model-2-table"]
+    drawn = {
+        row.findtext("th/a") or row.findtext("th"): [cell.get("data-value") for cell in row.findall("td")]
+        for row in table.find("tbody")
+    }
+    output = page.parents[2]
+    shares = duckdb.sql(
+        f"select group_name, density_share from '{output}/findings/**/*.parquet' "
+        "where model = 'biased' and group_kind = 'class'"
+    ).fetchall()
+
+    assert {name: f"{share:.5g}" for name, share in shares} == {
+        name: cells[3] for name, cells in drawn.items()
+    }
+
+
+def test_it_is_rendered_again_without_a_change(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = text_of(page)
+    page.unlink()
+
+    assert 0 == main(["report", str(page.parents[2])])
+    assert f"{page}\n" == capsys.readouterr().out
+    assert before == text_of(page)
+
+
+def test_it_is_rendered_without_the_models_library(page: Path) -> None:
+    code = f"""
+import sys
+from pipeline.cli import main
+assert 0 == main(["report", {str(page.parents[2])!r}])
+print([name for name in ("tensorflow", "keras") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.splitlines()[-1]
+
+
+def test_a_run_that_is_not_there_is_an_error(
+    page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = page.parents[2]
+
+    assert 2 == main(["report", str(output), "--run-id", "r2"])
+    assert (
+        f"error: no run 'r2' with a manifest below {output}; a run without one failed or still goes on\n"
+    ) == capsys.readouterr().err
+    assert 2 == main(["report", str(tmp_path)])
+    assert (
+        f"error: no run below {tmp_path} has a manifest, so there is nothing to report\n"
+    ) == capsys.readouterr().err
+
+
+def test_without_images_no_pixel_is_shown_and_the_page_says_so(tmp_path: Path) -> None:
+    make_run(tmp_path, NAMES, flagged=3, scores=4, images=False, side=32)
+    text = text_of(Path(report_again(str(tmp_path), None)))
+    parsed(text)
+
+    assert "image/jpeg" not in text
+    assert "No pixels: report.images is false, so the pictures are heatmaps and boxes only." in text
+    assert 3 * 6 + 3 == text.count('class="heat alone"')
+    kept = duckdb.sql(f"select count(exemplars) from '{tmp_path}/findings/**/*.parquet'").fetchall()
+    assert [(0,)] == kept
+
+
+def test_photos_beyond_the_budget_are_left_out_and_said_so(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown_findings, "MOST_PHOTO_BYTES", 0)
+    text = changed(page, tmp_path)
+
+    assert "image/jpeg" not in text
+    assert 3 == text.count("The photos of this finding are left out of the page, which is full")
+
+
+def test_an_incomplete_run_says_so_first(page: Path, tmp_path: Path) -> None:
+    text = changed(page, tmp_path, complete=False, failure="no record was read")
+
+    assert "<b>This run is no complete audit:</b> no record was read" in text
+    parsed(text)
+
+
+def test_a_manifest_of_before_the_report_can_be_rendered(page: Path, tmp_path: Path) -> None:
+    manifest = json.loads((page.parent / "manifest.json").read_text())
+    del manifest["config"]["report"]
+
+    parsed(changed(page, tmp_path, config=manifest["config"]))
+
+
+def test_health_is_shown_where_a_run_has_it(page: Path, tmp_path: Path) -> None:
+    manifest = json.loads((page.parent / "manifest.json").read_text())
+    health = {"verdict": "trusted", "gain": 0.41, "head": None, HOSTILE: HOSTILE, "message": f"it {HOSTILE}"}
+    models = [{**model, "health": health} for model in manifest["models"]]
+    text = changed(page, tmp_path, models=models)
+
+    parsed(text)
+    assert 2 == text.count("<h4>Health of the explanation</h4>")
+    assert 2 == text.count("<dt>gain</dt><dd>0.410</dd>")
+    assert 2 == text.count(f"<dd>{html.escape(HOSTILE)}</dd>")
+    assert 2 == text.count(f"<p>It {html.escape(HOSTILE)}.</p>")
+
+
+def test_waivers_are_shown_with_their_findings(page: Path, tmp_path: Path) -> None:
+    manifest = json.loads((page.parent / "manifest.json").read_text())
+    first, second = (row["finding_id"] for row in manifest["flagged"][:2])
+    waivers = [
+        {"finding_id": first, "who": "Ada", "until": "2026-03-01", "why": HOSTILE},
+        {"finding_id": second, "who": "Bob", "until": "2026-02-28", "why": "known"},
+    ]
+    text = changed(page, tmp_path, waivers=waivers)
+
+    parsed(text)
+    assert 2 == text.count(f"Waived by Ada until 2026-03-01: {html.escape(HOSTILE)}")
+    assert 2 == text.count("The waiver by Bob expired on 2026-02-28: known")
+
+
+def test_the_json_of_the_manifest_is_in_the_page(page: Path) -> None:
+    manifest = json.loads((page.parent / "manifest.json").read_text())
+    (code,) = [
+        pre.find("code")
+        for pre in parsed(text_of(page)).iter("pre")
+        if pre.get("aria-label") == "manifest.json"
+    ]
+
+    assert to_json(manifest).strip() == "".join(code.itertext())
+
+
+@pytest.mark.parametrize("name", COLORMAPS)
+def test_colours_are_those_of_matplotlib(name: str) -> None:
+    """A filter is linear between its steps."""
+    tables = [[float(value) for value in table.split()] for table in channel_tables(name)]
+    at = np.linspace(0, 1, 101)
+    drawn = np.stack([np.interp(at, np.linspace(0, 1, len(table)), table) for table in tables], axis=1)
+
+    np.testing.assert_allclose(drawn, matplotlib.colormaps[name](at)[:, :3], atol=0.05)
+
+
+def pixels_of(url: str) -> Any:
+
+    return np.asarray(
+        PIL.Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
+    )
+
+
+def test_a_heatmap_is_upsampled_and_scaled_by_its_own_maximum() -> None:
+    found = pixels_of(heat_url([0.0, 4.0, 0.0, 0.0], 2, 2))
+
+    assert (56, 56) == found.shape
+    assert (255, 0, 0) == (found[0, -1], found[0, 0], found[-1, 0])
+    assert 0 == pixels_of(heat_url([float("nan"), 0.0], 1, 2)).max()
+    assert (60, 56) == pixels_of(heat_url([1.0] * 180, 60, 3)).shape
+
+
+def test_an_atlas_is_heat_over_area() -> None:
+    found = density([0.1, 0.0, 0.2, 0.1], [0.25, 0.0, 0.2, 0.05])
+
+    assert found is not None
+    np.testing.assert_allclose([[1.6, 0.0], [4.0, 8.0]], found)
+    assert [[51, 0], [128, 255]] == pixels_of(grey_url(found, 8.0)).tolist()
+    assert None is density(None, None)
+
+
+ROW: Mapping[str, Any] = {
+    "verdict": "suspect",
+    "density_share": 0.31,
+    "peers_median": 0.8,
+    "swap_gap": None,
+    "swap_gap_lower": None,
+    "region": None,
+    "region_share": None,
+    "co_occurring_class": None,
+}
+
+
+def test_a_suspect_is_headed_by_its_density_share_and_a_convict_by_its_gap() -> None:
+    convicted = {**ROW, "verdict": "hidden", "swap_gap": 0.4, "swap_gap_lower": 0.25}
+
+    assert {
+        "value": "0.31",
+        "bound": "at most 0.36",
+        "meaning": "density share, 0.5 is chance; other classes 0.80",
+    } == headline(ROW, {"density_share_upper": 0.36})
+    assert {"value": "0.31", "bound": "", "meaning": "density share, 0.5 is chance"} == headline(
+        {**ROW, "peers_median": None}, None
+    )
+    assert {
+        "value": "0.40",
+        "bound": "at least 0.25",
+        "meaning": "change of probability by another background",
+    } == headline(convicted, None)
+
+
+@pytest.mark.parametrize(
+    ("region", "company", "expected"),
+    [
+        (None, None, ""),
+        ("bottom_left", None, "Looks at the bottom left corner: 66\u00a0% of the outside heat."),
+        ("above_box", None, "Looks at what is above its box: 66\u00a0% of the outside heat."),
+        (
+            "halo",
+            None,
+            "Its outside heat is the halo of the box (66\u00a0% of the outside heat): "
+            "resolution rather than bias.",
+        ),
+        (
+            "far_from_box",
+            "rider",
+            "66\u00a0% of the outside heat lies far from its box, at no one place. "
+            "Looks at rider, annotated in the same images.",
+        ),
+    ],
+)
+def test_where_in_words(region: str | None, company: str | None, expected: str) -> None:
+    row = {**ROW, "region": region, "region_share": region and 0.66, "co_occurring_class": company}
+
+    assert expected == where_sentence(row)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "classes", "expected"),
+    [
+        (
+            "confirmed",
+            ["confirmed", "hidden", "clear"],
+            "depends on what is behind the object in 2 of 3 classes: c0, c1.",
+        ),
+        ("confirmed", ["clear"], "depends on what is behind the object, over all its classes together."),
+        (
+            "hidden",
+            ["hidden"] * 7,
+            "depends on what is behind the object in 7 of 7 classes: c0, c1, c2, c3, c4 and 2 more.",
+        ),
+        (
+            "suspect",
+            ["suspect"],
+            "looks beside the object in 1 of 1 class: c0; that it depends on what is there has not "
+            "been shown.",
+        ),
+        (
+            "clear",
+            ["clear", "clear"],
+            "is clear: another background changes a probability by at most 0.1 on average.",
+        ),
+        ("clear", ["clear", "suspect"], "is clear as a whole, but c1 of 2 classes is flagged."),
+        (
+            "unsuspected",
+            ["unsuspected"],
+            "looks at its 1 class alike; nothing was tested on other backgrounds.",
+        ),
+        ("insufficient", ["insufficient"], "could not be judged: why."),
+    ],
+)
+def test_the_verdict_on_a_model_is_one_sentence(verdict: str, classes: list[str], expected: str) -> None:
+    rows = [{"group_name": f"c{index}", "verdict": word} for index, word in enumerate(classes)]
+
+    assert expected == verdict_sentence(verdict, rows, 0.1, "why")
+
+
+def test_numbers_and_sql_strings() -> None:
+    assert ["–", "0.12", "−0.50", "0.00", "3"] == [
+        *(number(value) for value in (None, 0.125 - 1e-9, -0.5, -0.001)),
+        number(3.0, 0),
+    ]
+    assert "'it''s'" == quoted("it's")
+
+
+def test_settings_of_a_report_are_bounded() -> None:
+    with pytest.raises(pydantic.ValidationError):
+        ReportSettings(exemplars=9)
+    assert {"exemplars": 2, "images": True, "colormap": "viridis"} == dict(ReportSettings())

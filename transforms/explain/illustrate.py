@@ -1,0 +1,130 @@
+"""Small pictures of the images that findings show, in the model's view.
+
+A picture of an object on another background is made again from the two examples, as the counterfactual stage
+made it; no model is asked.
+"""
+
+import dataclasses
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import PIL.Image
+
+from transforms.errors import RecordError
+from transforms.exemplars import Showing
+from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
+from transforms.explain.decode import decode, show
+from transforms.explain.settings import Preprocess
+from transforms.geometry import plan_view
+from transforms.records import Box, Example
+
+# Pixels of the longer side of a picture, and its JPEG quality.
+LONGEST_SIDE, _QUALITY = 224, 80
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """What an example is needed for.
+
+    Attributes:
+        finding_id, index: the picture: its finding, and its position among the finding's exemplars.
+        role: of the picture.
+        lends: whether the example lends the background only.
+        model, class_name: whose view, and the class of the object.
+    """
+
+    finding_id: str
+    index: int
+    role: str
+    lends: bool
+    model: str
+    class_name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """An example as a part of a picture: PNG, no larger than the picture, and its boxes in those pixels."""
+
+    role: str
+    lends: bool
+    image: bytes
+    boxes: Sequence[Box]
+
+
+Key = tuple[str, int]
+
+
+def needs_of(showings: Iterable[Showing]) -> dict[str, list[Need]]:
+    """Example id -> what it is needed for."""
+    needs: dict[str, list[Need]] = {}
+    for showing in showings:
+        for index, exemplar in enumerate(showing.exemplars):
+            subject = (exemplar.example_id, showing.class_name, False)
+            donor = (exemplar.background_id, exemplar.background_class, True)
+            for example_id, class_name, lends in (subject, donor):
+                if example_id is not None:
+                    need = Need(
+                        *(showing.finding_id, index, exemplar.role, lends), showing.model, str(class_name)
+                    )
+                    needs.setdefault(example_id, []).append(need)
+    return needs
+
+
+def pieces_of(
+    example: Example, needs: Sequence[Need], views: Mapping[str, tuple[tuple[int, int], Preprocess]]
+) -> Iterator[tuple[Key, Piece]]:
+    """An example as the pieces that are needed of it; none where it cannot be decoded.
+
+    Args:
+        example: with its image.
+        needs: of this example.
+        views: model -> (height, width) of its input, and how images are shown to it.
+    """
+    try:
+        image = decode(example.image)
+    except RecordError:
+        return
+    across, down = (image.width, image.height) if example.relative else (1, 1)
+    for need in needs:
+        (height, width), how = views[need.model]
+        view = plan_view(image.width, image.height, width, height, how.resize, how.crop)
+        shown = PIL.Image.fromarray(show(image, view, how.interpolation, how.padding))
+        shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        scale_x, scale_y = shown.width / width, shown.height / height
+        boxes = []
+        for box in example.boxes:
+            if box.name == need.class_name:
+                xmin, ymin, xmax, ymax = view.to_view(
+                    box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down
+                )
+                edges = (xmin * scale_x, ymin * scale_y, xmax * scale_x, ymax * scale_y)
+                boxes.append(Box(box.name, *edges))
+        piece = Piece(need.role, need.lends, _encoded(shown, "PNG"), boxes)
+        yield (need.finding_id, need.index), piece
+
+
+def picture_of(pieces: Iterable[Piece]) -> bytes | None:
+    """The JPEG of one picture from its pieces; None where one of the two that it takes is missing."""
+    parts = {piece.lends: piece for piece in pieces}
+    subject, donor = parts.get(False), parts.get(True)
+    if subject is None or (donor is None and subject.role in ("same_background", "other_background")):
+        return None
+    pixels, mask = _pixels(subject)
+    if donor is not None:
+        background, own = _pixels(donor)
+        pixels = on_background(pixels, mask, without(background[None], own[None])[0])
+    elif subject.role == "removed":
+        pixels = without(pixels[None], mask[None])[0]
+    return _encoded(PIL.Image.fromarray(pixels), "JPEG", quality=_QUALITY)
+
+
+def _pixels(piece: Piece) -> tuple[Pixels, Mask]:
+    pixels = np.asarray(PIL.Image.open(io.BytesIO(piece.image)))
+    return pixels, box_mask(piece.boxes, pixels.shape[1], pixels.shape[0])
+
+
+def _encoded(image: PIL.Image.Image, kind: str, **options: int) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()

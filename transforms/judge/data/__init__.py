@@ -1,0 +1,1 @@
+"""What the data themselves give away, without any model."""
