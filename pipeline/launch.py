@@ -89,7 +89,7 @@ def _check_clock(plan: Plan) -> None:
     if runs and datetime.datetime.fromisoformat(runs[-1].started) > now + _CLOCKS_DIFFER:
         raise UsageError(
             f"the clock says {plan.run.started}, but run {runs[-1].paths.run_id} was started at "
-            f"{runs[-1].started}; set the clock, or move that run's folder out of {plan.run.paths.output}/runs"
+            f"{runs[-1].started}; set the clock, or move that run's folder out of runs"
         )
 
 

@@ -15,7 +15,7 @@ from transforms.labels import Labelling
 from transforms.measure.ground import Allowed, boxes_in_sight, layout_of, rectangles
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
-from transforms.records import Company, DeadLetter, Explanation, Outside, Scene, Score, Swap
+from transforms.records import Company, DeadLetter, Example, Explanation, Outside, Scene, Score, Swap
 
 _NOTHING_ALLOWED = Allowed()
 
@@ -56,7 +56,7 @@ _UNMEASURED: dict[str, Any] = {field.name: None for field in dataclasses.fields(
 
 @dataclasses.dataclass
 class DropDuplicates(beam.PTransform):
-    """Score, DeadLetter or Labelling -> the same, without those of records that duplicate an earlier one.
+    """Rows of one kind -> the same, without those of records that duplicate an earlier one.
 
     Attributes:
         keys: PCollection of (example_id, source, position) of the duplicates; few, a side input.
@@ -104,7 +104,7 @@ def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, f
 
 
 def _is_first(
-    row: Score | DeadLetter | Labelling | Swap, duplicates: Mapping[tuple[str, str, int], bool]
+    row: Example | Score | DeadLetter | Labelling | Swap, duplicates: Mapping[tuple[str, str, int], bool]
 ) -> bool:
     return (row.example_id, row.source, row.position) not in duplicates
 
