@@ -16,10 +16,17 @@ from .conftest import files_of, record_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
-# A run of this many images takes long enough to be disturbed on any machine.
-SLOW = "import time; from transforms.explain.explainer import Explainer as E; of = E.explain; "
-SLOW += "E.explain = lambda self, batch: (time.sleep(5), of(self, batch))[1]; "
-COMMAND = f"{SLOW} from pipeline.cli import command; command()"
+# Each batch of images takes seconds, so that there is time to disturb it.
+COMMAND = """
+import time
+from pipeline.cli import command
+from pipeline.quiet import quiet_imports
+with quiet_imports():
+    from transforms.explain.explainer import Explainer
+usual = Explainer.explain
+Explainer.explain = lambda self, batch: (time.sleep(5), usual(self, batch))[1]
+command()
+"""
 
 
 def slow_run(folder: Path, run_id: str, *options: str) -> list[str]:
