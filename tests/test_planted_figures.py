@@ -5,10 +5,12 @@ import pytest
 from benchmarks.planted.curves import auroc, roc, spearman
 from benchmarks.planted.evaluate import evaluate
 from benchmarks.planted.figures import share
+from benchmarks.planted.null_modes import null_mode_figures
 from benchmarks.planted.nulls import _SUPPORT, null_figures, shifted, skewed
 from benchmarks.planted.page import render
 from benchmarks.planted.rows import class_rows
 from benchmarks.planted.world import CLASSES
+from transforms.judge import modes
 from transforms.judge.settings import JudgeSettings
 
 
@@ -188,6 +190,16 @@ def test_the_judge_keeps_its_rates_on_null_scores():
     assert {"null_runs_alike", "null_runs_edge", "null_slices"} == set(found)
     assert all(figure.met for figure in found.values())
     assert "0 of 240;" in found["null_slices"].detail
+
+
+def test_innocent_classes_have_no_modes_unless_nobody_asks_the_other_classes(monkeypatch):
+    figures = {figure.key: figure for figure in null_mode_figures(JudgeSettings(), models=2)}
+    assert {"null_modes": 0.0, "found_modes": 1.0} == {key: f.value for key, f in figures.items()}
+    assert "0 of 20;" in figures["null_modes"].detail
+    monkeypatch.setattr(modes, "_recurrence", lambda inside, of_others: 0.0)
+    monkeypatch.setattr(modes, "_usual", lambda shares: 0.0)
+    figures = {figure.key: figure for figure in null_mode_figures(JudgeSettings(), models=2)}
+    assert figures["null_modes"].value >= 0.5
 
 
 def test_the_page_says_what_was_not_met_and_what_is_missing():

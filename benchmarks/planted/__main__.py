@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 logging.getLogger().setLevel(logging.ERROR)  # Beam warns of what it does not find as it is imported
 
-from benchmarks.planted import evaluate, nulls, page, picture, rows, suite
+from benchmarks.planted import evaluate, null_modes, nulls, page, picture, rows, suite
 from benchmarks.planted.figures import Figure
 from benchmarks.planted.specs import Seeds, Spec, all_specs
 from transforms.judge.settings import JudgeSettings
@@ -53,7 +53,12 @@ def main() -> int:
 
     folder = arguments.output / arguments.seeds
     results = _run(specs, folder, arguments.jobs)
-    figures = [*evaluate.evaluate(results), *nulls.null_figures(JudgeSettings())]
+    settings = JudgeSettings()
+    figures = [
+        *evaluate.evaluate(results),
+        *nulls.null_figures(settings),
+        *null_modes.null_mode_figures(settings),
+    ]
     classes = rows.class_rows(results)
     document = {
         "seeds": arguments.seeds,

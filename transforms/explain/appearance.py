@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from transforms.columns import computed_key
 from transforms.geometry import Rectangle
-from transforms.records import Example, Slice
+from transforms.records import Box, Example, Slice
 from transforms.regions import clip, pixel_mask
 
 _SIDE = 192
@@ -85,10 +85,15 @@ class _Picture:
         return self.outside(*self.size)
 
     @property
+    def objects(self) -> list[Box]:
+        """The annotated boxes, ignore regions left out."""
+        return [box for box in self.example.boxes if not box.ignored]
+
+    @property
     def boxes(self) -> list[Rectangle]:
         """The boxes inside the picture, in shares of it."""
         across, down = (1, 1) if self.example.relative else self.image.size
-        edges = [(b.xmin / across, b.ymin / down, b.xmax / across, b.ymax / down) for b in self.example.boxes]
+        edges = [(b.xmin / across, b.ymin / down, b.xmax / across, b.ymax / down) for b in self.objects]
         return [inside for box in edges if (inside := clip(box, (0.0, 0.0, 1.0, 1.0))) is not None]
 
 
@@ -194,7 +199,7 @@ def _box_size(picture: _Picture) -> str:
 
 def _objects(picture: _Picture) -> str:
     """By the number of boxes, of all classes together."""
-    return _bin(len(picture.example.boxes), (1, 2, _MANY), ("none", "one", "few", "many"))
+    return _bin(len(picture.objects), (1, 2, _MANY), ("none", "one", "few", "many"))
 
 
 def _tiles(values: NDArray[Any]) -> NDArray[Any]:
