@@ -146,9 +146,10 @@ def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: An
 def _health(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, allowed: Allowed) -> Any:
     """Heatmaps of sampled examples beside those of the same networks with weights drawn anew."""
     method, images = plan.run.details["verdict_method"], config.judge.health_images
+    comparing = CompareControls(plan.specs, config.explain, method, images, examples)
     return (
         again
-        | "CompareControls" >> CompareControls(plan.specs, config.explain, method, images, examples)
+        | "CompareControls" >> comparing.with_resource_hints(**config.explain.resource_hints)
         | "MeasureHealth" >> MeasureHealth(allowed)
         | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
     )

@@ -31,8 +31,8 @@ OPTIONS = [
     "--no_auth",
     f"--sdk_container_image={IMAGE}",
 ]
-# The steps that hold a model: heatmaps, and swaps of backgrounds.
-HEAVY = ("Explain", "SwapBackgrounds")
+# The steps that hold a model: heatmaps, swaps of backgrounds, and controls with weights drawn anew.
+HEAVY = ("Explain", "SwapBackgrounds", "CompareControls")
 # Where a record goes to other workers: to a shuffle, or to and from the workers with the accelerator.
 PER_IMAGE = (
     "Read/SpreadRecords",
@@ -78,7 +78,7 @@ def test_what_holds_a_model_asks_for_the_accelerator_and_nothing_else_does(submi
     asked = [step.unique_name for step in leaves if hints_of(proto, step) == wanted]
     others = [step.unique_name for step in leaves if not hints_of(proto, step)]
 
-    assert {"Explain", "SwapBackgrounds"} == {name.split("/")[0] for name in asked}
+    assert set(HEAVY) == {name.split("/")[0] for name in asked}
     assert not [name for name in others if name.split("/")[0] in HEAVY and "Impulse" not in name]
     assert len(leaves) == len(asked) + len(others)
 

@@ -70,7 +70,9 @@ def test_a_worker_that_is_killed_ends_the_run(folder: Path) -> None:
 
 def workers_of(launcher: subprocess.Popen[bytes]) -> list[int]:
     """Process ids of the Python workers in the launcher's session."""
-    listing = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["ps", "-ewwo", "pid,sid,args"], capture_output=True, text=True, check=True
+    ).stdout
     lines = [line.split(None, 2) for line in listing.splitlines()[1:]]
     return [
         int(pid)
