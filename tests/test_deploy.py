@@ -1,4 +1,4 @@
-"""The deployment files say what the code does: parameters, pinned versions, and the gate as the second step."""
+"""The deployment files say what the code does: parameters, versions, and the gate as the second step."""
 
 import json
 import re
