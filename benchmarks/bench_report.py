@@ -110,7 +110,7 @@ def make_run(
         "camera", scores, 0, 1, 0.3, 0.5, 1e-9, True, [pair], f"camera tells {names[0]}"
     )
     finished = datetime.datetime(2026, 3, 1, 1, tzinfo=datetime.UTC)
-    manifest = build_manifest(run, counts, parts, findings, [association], finished)
+    manifest = build_manifest(run, counts, parts, findings, [association], [], finished)
     path = Path(paths.record("manifest.json"))
     path.parent.mkdir(parents=True)
     path.write_text(to_json(manifest))

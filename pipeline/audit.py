@@ -10,17 +10,19 @@ from pipeline.plan import Plan
 from transforms.columns import computed_key
 from transforms.explain.decode import Decoding
 from transforms.explain.wiring import (
+    CompareControls,
     ExplainExamples,
     FindNeeds,
     IllustrateExemplars,
     SampleExamples,
     SwapBackgrounds,
 )
+from transforms.health import HealthScore
 from transforms.judge.data.wiring import AssociateSlices
 from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
-from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureLocalization
+from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureHealth, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
 from transforms.records import DeadLetter, Example, Swap
 from transforms.write.wiring import AddExemplars, ChooseExemplars, WriteReport
@@ -38,14 +40,13 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         PCollection of one manifest, once it is written.
     """
     # Shard names are spread over the workers; images stay where they were read.
-    read = root | "Read" >> ReadExamples(
-        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
-    )
+    read = _read(root, "Read", config, plan)
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
-    explained = read["examples"] | "Explain" >> ExplainExamples(
-        plan.specs, config.explain, config.computed_slices
+    explaining = ExplainExamples(plan.specs, config.explain, config.computed_slices)
+    explained = read["examples"] | "Explain" >> explaining.with_resource_hints(
+        **config.explain.resource_hints
     )
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
@@ -61,12 +62,16 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     located = scores | "Locate" >> LocateHeat(allowed)
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, plan.judged, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
-    swaps = (
-        _swaps(root, config, plan, read["examples"], duplicates["keys"], tallies) if plan.confirms else None
+    # What is sampled of all examples is read again, so that no image waits in memory.
+    again = (
+        _read(root, "ReadAgain", config, plan)["examples"] if plan.confirms or plan.checks_health else None
     )
+    sampled = (plan, config, read["examples"], again, duplicates["keys"])
+    swaps = _swaps(*sampled, tallies) if plan.confirms else None
+    health = _health(*sampled, allowed) if plan.checks_health else None
     sightings = located | "SampleHeat" >> SampleHeat(plan.judged)
     judged = tallies | "JudgeModels" >> JudgeModels(
-        config.judge, plan.judged, company, plan.withheld, swaps, clusters, sightings
+        config.judge, plan.judged, company, plan.withheld, swaps, clusters, sightings, health
     )
     if swaps is not None:
         scores = scores | "WithSwaps" >> AddSwaps(swaps)
@@ -114,23 +119,39 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "dead_letters": dead_letters,
         "counts": counts,
         "associations": associations,
+        "health": judged["health"],
     } | "Write" >> WriteReport(plan.run)
 
 
-def _swaps(root: Any, config: Config, plan: Plan, examples: Any, duplicates: Any, tallies: Any) -> Any:
-    """The counterfactual stage: sampled examples are read again, so that no image waits in memory."""
+def _read(root: Any, name: str, config: Config, plan: Plan) -> Any:
+    shards = plan.listing.shards
+    return root | name >> ReadExamples(shards, config.data, config.slices, config.cluster, plan.limit)
+
+
+def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, tallies: Any) -> Any:
+    """The counterfactual stage: objects of sampled examples on other backgrounds."""
     judge = config.judge
     suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
     samples = examples | "Sample" >> SampleExamples(
         plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
     )
-    again = root | "ReadAgain" >> ReadExamples(
-        plan.listing.shards, config.data, config.slices, config.cluster, plan.limit
-    )
+    swapping = SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
     return (
-        again["examples"]
-        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
+        again
+        | "SwapBackgrounds" >> swapping.with_resource_hints(**config.explain.resource_hints)
         | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
+    )
+
+
+def _health(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, allowed: Allowed) -> Any:
+    """Heatmaps of sampled examples beside those of the same networks with weights drawn anew."""
+    method, images = plan.run.details["verdict_method"], config.judge.health_images
+    comparing = CompareControls(plan.specs, config.explain, method, images, examples)
+    return (
+        again
+        | "CompareControls" >> comparing.with_resource_hints(**config.explain.resource_hints)
+        | "MeasureHealth" >> MeasureHealth(allowed)
+        | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
     )
 
 
@@ -146,6 +167,6 @@ def _with_exemplars(root: Any, config: Config, plan: Plan, tables: Any, duplicat
         parts["pictures"] = (
             again["examples"]
             | "DropDuplicateExemplars" >> DropDuplicates(duplicates, Example)
-            | "Illustrate" >> IllustrateExemplars(plan.specs, plan.input_sizes, needs)
+            | "Illustrate" >> IllustrateExemplars(plan.specs, config.explain, plan.input_sizes, needs)
         )
     return parts | "AddExemplars" >> AddExemplars()

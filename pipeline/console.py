@@ -231,9 +231,18 @@ def _left_out(manifest: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]
 
 
 def _notes(manifest: Mapping[str, Any]) -> list[str]:
+    # Of an explanation that is not to be trusted the finding on the model tells.
+    lines = [
+        f"{model['name']}: {model['health']['message']}"
+        for model in manifest["models"]
+        if model["health"] and model["health"]["verdict"] == "insufficient"
+    ]
     if manifest["config"]["judge"]["confirm"]:
-        return []
-    return ["judge.confirm is false: nothing was tested on other backgrounds, a suspect is no conviction"]
+        return lines
+    return [
+        *lines,
+        "judge.confirm is false: nothing was tested on other backgrounds, a suspect is no conviction",
+    ]
 
 
 def _what(row: Mapping[str, Any]) -> str:

@@ -86,6 +86,11 @@ class Plan:
         return bool(self.run.details["config"]["judge"]["confirm"]) and self.withheld is None
 
     @property
+    def checks_health(self) -> bool:
+        """Whether heatmaps are compared with those of controls."""
+        return bool(self.run.details["config"]["judge"]["health_images"]) and self.withheld is None
+
+    @property
     def withheld(self) -> str | None:
         """Why this run makes no verdicts, None where it does."""
         if self.run.details["config"]["explain"]["polarity"] == "negative":

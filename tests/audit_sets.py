@@ -74,7 +74,7 @@ def write_config(folder: Path, models: Mapping[str, Path], **changes: Any) -> Pa
         "explain": {"batch_size": 8, "targets": ["annotated", "predicted"]},
         "slices": ["camera"],
         "cluster": "patient",
-        "judge": {"min_images": 5, "images_per_class": 10},
+        "judge": {"min_images": 5, "images_per_class": 10, "health_images": 12},
         "output": "audits",
         **changes,
     }

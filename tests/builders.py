@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from transforms.health import HealthScore
 from transforms.judge.settings import JudgeSettings
 from transforms.records import Box, Company, Example, Explanation, Group, Outside, Score, Slice, Swap
 from transforms.regions import REGIONS
@@ -217,6 +218,19 @@ def make_swap(
         same_id="same.png",
         other_id="other.png",
     )
+
+
+def make_health_score(
+    *,
+    trained: float | None = 0.85,
+    head: float | None = 0.5,
+    network: float | None = 0.5,
+    similarity: float | None = None,
+    has_head: bool = True,
+    model: str = "m",
+) -> HealthScore:
+    kept = head if has_head else None
+    return HealthScore(model, "a.png", "set.json", 0, trained, has_head, kept, network, similarity)
 
 
 def make_details(*models: str, report: Mapping[str, Any] | None = None) -> dict[str, Any]:

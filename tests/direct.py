@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.plan import Plan
 from transforms.exemplars import Showing
+from transforms.explain.decode import Decoding
 from transforms.explain.illustrate import needs_of, picture_of, pieces_of
 from transforms.records import Example, Swap
 from transforms.write import exemplars
@@ -36,7 +37,7 @@ def direct_exemplars(
         showing = Showing(finding.finding_id, finding.model, finding.class_name, chosen)
         pieces: dict[int, list[Any]] = {}
         for example_id, needs in needs_of([showing]).items():
-            for (_, index), piece in pieces_of(by_id[example_id], needs, views):
+            for (_, index), piece in pieces_of(by_id[example_id], needs, views, Decoding()):
                 pieces.setdefault(index, []).append(piece)
         pictures = {index: picture_of(parts) or b"" for index, parts in pieces.items()}
         shown.append(exemplars.with_exemplars(finding, showing, pictures))

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from transforms.explain.engine import Engine
 from transforms.explain.loading import _KerasModel
-from transforms.explain.program import Request
+from transforms.explain.program import Program, Request
 from transforms.explain.settings import Preprocess
 
 slow = pytest.mark.slow
@@ -47,8 +47,7 @@ def test_cut_and_heatmaps(family: str, layer: str | None, size: tuple[int, int])
     model = getattr(keras.applications, family)(weights=None)
     height, width = (side or 224 for side in model.input_shape[1:3])
     engine = Engine(
-        _KerasModel(model),
-        Request(preprocess=Preprocess(size=(height, width), scale=(-1, 1))),
+        Program(_KerasModel(model), Request(preprocess=Preprocess(size=(height, width), scale=(-1, 1)))),
         methods=("gradcam", "hirescam"),
         batch_size=1,
     )

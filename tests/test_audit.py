@@ -21,6 +21,7 @@ from pipeline.audit import audit
 from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
 from transforms.columns import COMPUTED_KEYS
+from transforms.explain.controls import Controls
 from transforms.explain.explainer import Explainer
 from transforms.explain.sampling import Donors, budget_of, names_with_boxes, plan_samples, rank
 from transforms.explain.swapper import Swapper
@@ -29,9 +30,12 @@ from transforms.judge.company import pairs_of
 from transforms.judge.families import is_computed
 from transforms.judge.gaps import GapKey, GapTally, gap_keys
 from transforms.judge.groups import groups_of
+from transforms.judge.health import HealthTally
 from transforms.judge.judgement import conclude
 from transforms.judge.sightings import Sightings
 from transforms.judge.summaries import summarise
+from transforms.measure.ground import Allowed
+from transforms.measure.health import health_score
 from transforms.measure.wiring import located, score
 from transforms.records import Box, Example, Explanation, Group, Slice, Swap
 
@@ -111,12 +115,17 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
         for gap_key in gap_keys(mean):
             own = gap_key[1] is not None
             gaps[mean.model].setdefault(gap_key, GapTally.zero()).add(mean, own=own)
-    findings = []
+    healths = direct_healths(config, explainer, examples)
+    findings, states = [], []
     for model in ("tiny", "flat"):
         judged = {g: t for g, t in tallies.items() if g.model == model and g.method == "hirescam"}
         together = {pair: n for pair, n in company.items() if pair[0] in judged}
         maps = {group: of for group, of in sightings.items() if group in judged}
-        findings += conclude(judged, together, gaps[model], config.judge, sightings=maps)
+        concluded = conclude(
+            judged, together, gaps[model], config.judge, sightings=maps, health=healths[model]
+        )
+        findings += concluded.findings
+        states.append({key: value for key, value in vars(concluded.health).items() if key != "model"})
     for index, row in enumerate(scores):
         swap = swaps.get((row.model, row.example_id, row.target_name))
         if row.target_rule == "annotated" and swap is not None:
@@ -137,7 +146,24 @@ def direct_rows(config: Config, plan: Plan) -> dict[str, list[dict[str, Any]]]:
         "scores": [as_row(row) for row in scores],
         "summaries": [as_row(row) for row in summaries],
         "findings": [as_row(row) for row in findings],
+        "health": states,
     }
+
+
+def direct_healths(config: Config, explainer: Explainer, examples: list[Example]) -> dict[str, HealthTally]:
+    """The images of smallest rank, of a patient the first, by each model and its controls."""
+    first: dict[str, int] = {}
+    for example in examples:
+        unit = example.cluster or example.example_id
+        first[unit] = min(rank(example.example_id), first.get(unit, 2**63))
+    drawn = sorted(first.values())[: config.judge.health_images]
+    controls = Controls(explainer, "hirescam", {"tiny": drawn, "flat": drawn})
+    tallies = {"tiny": HealthTally.zero(), "flat": HealthTally.zero()}
+    for example in examples:
+        for maps in controls.compare([example]):
+            for measured in health_score(maps, Allowed()):
+                tallies[measured.model].add(measured)
+    return tallies
 
 
 def direct_swaps(config: Config, explainer: Explainer, examples: list[Example]) -> dict[Any, Swap]:
@@ -173,9 +199,14 @@ def test_the_pipeline_equals_a_direct_loop(in_two_shards: tuple[Config, Plan]) -
     assert 2 == len(plan.listing.shards)
     assert IMAGES > 2 * config.explain.batch_size
     expected = direct_rows(config, plan)
+    healths = expected.pop("health")
     assert 2 * 2 * (IMAGES + IMAGES // 7 + IMAGES) == len(expected["scores"])
     for table, rows in expected.items():
         assert sorted(rows, key=repr) == rows_of(plan, table), table
+    assert [12, 12] == [health["images"] for health in healths]
+    # Random weights are always recognised.
+    assert {"not_trusted"} == {health["verdict"] for health in healths}
+    assert healths == [model["health"] for model in manifest_of(plan)["models"]]
 
 
 @pytest.mark.parametrize(("shards", "shuffled"), [(1, False), (7, False), (7, True)])
@@ -191,6 +222,9 @@ def test_sharding_and_order_change_no_row(
 
     assert shards == len(plan.listing.shards)
     assert manifest_of(in_two_shards[1])["data"]["associations"] == manifest_of(plan)["data"]["associations"]
+    assert [model["health"] for model in manifest_of(in_two_shards[1])["models"]] == [
+        model["health"] for model in manifest_of(plan)["models"]
+    ]
     for table in ("summaries", "findings"):
         assert rows_of(in_two_shards[1], table) == rows_of(plan, table)
     # Only where a row came from may differ.

@@ -317,6 +317,30 @@ def test_a_cluster_that_no_record_has_is_told(folder: Path, capsys: pytest.Captu
     assert expected in capsys.readouterr().out.splitlines()
 
 
+def test_an_explanation_that_is_not_trusted_or_not_checked_is_told_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (folder / "c.yaml").read_text()
+    for min_images, verdict in ((2, "not_trusted"), (30, "insufficient")):
+        (folder / "c.yaml").write_text(f"{given}judge: {{min_images: {min_images}}}\n")
+        assert 0 == main(["run", "c.yaml", "--run-id", verdict])
+        (model,) = manifest_of(folder, verdict)["models"]
+        lines = capsys.readouterr().out.splitlines()
+        message = model["health"]["message"]
+        (told,) = [line for line in lines if message in line]
+
+        assert verdict == model["health"]["verdict"]
+        assert told.startswith("m: ")
+        assert (told == f"m: {message}") == (verdict == "insufficient")
+
+
+def test_without_health_images_nothing_is_compared(folder: Path) -> None:
+    (folder / "c.yaml").write_text((folder / "c.yaml").read_text() + "judge: {health_images: 0}\n")
+
+    assert 0 == main(["run", "c.yaml", "--run-id", "r1"])
+    assert [None] == [model["health"] for model in manifest_of(folder, "r1")["models"]]
+
+
 def test_a_slice_that_no_record_has_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "c.yaml").write_text((folder / "c.yaml").read_text() + "slices: [cammera]\n")
 

@@ -37,7 +37,7 @@ OF_EXPLAIN = (
 )
 OF_JUDGE = (
     "fdr, suspect_margin, reference_model, min_images, confirm, epsilon, images_per_class, confirm_budget, "
-    "allowed_regions, allowed_classes, required, waivers"
+    "health_images, allowed_regions, allowed_classes, required, waivers"
 )
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from transforms.errors import DataError, RecordError
 from transforms.explain.decode import Decoding, boxed_size, decode_as
+from transforms.outlines import polygon_mask, unpack
 from transforms.read.common import Bad, Source
 from transforms.read.formats import FORMATS
 from transforms.read.names import parse_names
@@ -26,6 +27,7 @@ from transforms.records import Example
 
 from .builders import encode, make_image
 from .test_formats_doc import CONFIGS
+from .test_masks import OUTLINED, coco
 from .test_pictures import FILES, XRAY, dicom, oriented
 from .writers import WRITERS
 
@@ -45,6 +47,7 @@ NASTY = [
     b"1e999",
     b"-1",
 ]
+RUNS = coco({"size": [9, 9], "counts": "e04500000h0"})
 PICTURES = {**FILES, "oriented jpeg": oriented(make_image(), 6, "JPEG"), "dicom": dicom(XRAY)}
 
 
@@ -122,6 +125,23 @@ def fuzz_decoder(kind: str, count: int) -> None:
 @pytest.mark.parametrize("title", WRITERS)
 def test_a_reader_survives(title: str, tmp_path: Path) -> None:
     fuzz_reader(title, tmp_path, A_FEW)
+
+
+@pytest.mark.parametrize(("kind", "data"), [*OUTLINED, ("coco", RUNS)])
+def test_outlines_survive(kind: str, data: bytes) -> None:
+    keys = {"format": kind, "images": "photos", "annotations": "x", "region": "mask"}
+    settings, chance = FORMATS[kind].settings.model_validate(keys), random.Random(kind)
+
+    def survive(data: bytes) -> None:
+        try:
+            for record in FORMATS[kind].read(io.BytesIO(data), Source("x", "0", ()), settings):
+                boxes = record.boxes if isinstance(record, Example) else []
+                for outline in filter(None, (box.outline for box in boxes)):
+                    assert (8, 8) == polygon_mask(unpack(outline), 8, 8).shape
+        except DataError:
+            pass
+
+    within_bounds((mutated(data, chance) for _ in range(A_FEW)), survive)
 
 
 @pytest.mark.parametrize("kind", PICTURES)

@@ -3,16 +3,20 @@
 import io
 
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
 
 from transforms.exemplars import Exemplar, Showing
 from transforms.explain.counterfactual import box_mask, on_background, without
+from transforms.explain.decode import Decoding
 from transforms.explain.illustrate import LONGEST_SIDE, Need, needs_of, picture_of, pieces_of
 from transforms.explain.settings import Preprocess
+from transforms.outlines import pack
 from transforms.records import Box
 
 from .builders import encode, make_example, make_image
 
+AS_STORED = Decoding()
 VIEWS = {"m": ((16, 16), Preprocess())}
 
 
@@ -26,9 +30,9 @@ def jpeg(pixels):
     return file.getvalue()
 
 
-def pieces(example, role, lends=False, class_name="cat", views=VIEWS):
+def pieces(example, role, lends=False, class_name="cat", views=VIEWS, decoding=AS_STORED):
     need = Need("f", 0, role, lends, "m", class_name)
-    return [piece for _, piece in pieces_of(example, [need], views)]
+    return [piece for _, piece in pieces_of(example, [need], views, decoding)]
 
 
 def test_every_example_is_needed_for_each_picture_it_has_a_part_in():
@@ -55,10 +59,39 @@ def test_a_large_view_is_made_smaller_and_keeps_its_shape():
     shown = PIL.Image.open(io.BytesIO(piece.image))
 
     assert (LONGEST_SIDE, LONGEST_SIDE // 2) == shown.size
-    # The image is 300 pixels high, in the middle of 600; 224 / 600 of that.
-    assert [(56.0 + 5.6, 5.6, 56.0 + 28.0, 28.0)] == [
-        tuple(round(edge, 6) for edge in (box.xmin, box.ymin, box.xmax, box.ymax)) for box in piece.boxes
-    ]
+    # The image is 300 pixels high, in the middle of 600; the box from 2/40 to 10/40 of it, by 224 / 600.
+    mask = np.asarray(PIL.Image.open(io.BytesIO(piece.mask)))
+    assert (112, 224) == mask.shape
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    assert (6, 27, 62, 83) == (rows[0], rows[-1], columns[0], columns[-1])
+
+
+def test_a_photo_is_turned_as_for_the_explanation():
+    image = make_image(seed=5)
+    file, exif = io.BytesIO(), PIL.Image.Exif()
+    exif[PIL.ExifTags.Base.Orientation] = 3
+    PIL.Image.fromarray(image).save(file, "PNG", exif=exif)
+    turned = make_example(image=file.getvalue())
+    upright = Decoding(upright=True)
+
+    assert jpeg(image) == picture_of(pieces(turned, "worst"))
+    assert jpeg(image[::-1, ::-1]) == picture_of(pieces(turned, "worst", decoding=upright))
+    mask = box_mask([Box("cat", 6.0, 6.0, 14.0, 14.0)], 16, 16)
+    flipped = image[::-1, ::-1]
+    assert jpeg(without(flipped[None], mask[None])[0]) == picture_of(
+        pieces(turned, "removed", decoding=upright)
+    )
+
+
+def test_an_object_with_an_outline_is_cut_out_by_it():
+    image = make_image(seed=6)
+    outline = pack([[(2.0, 2.0), (12.0, 2.0), (2.0, 12.0)]])
+    box = Box("cat", 2.0, 2.0, 12.0, 12.0, outline=outline)
+    mask = box_mask([box], 16, 16)
+    found = picture_of(pieces(make_example(image=encode(image), boxes=[box]), "removed"))
+
+    assert 0 < mask.sum() < 100
+    assert jpeg(without(image[None], mask[None])[0]) == found
 
 
 def test_an_object_stands_on_the_filled_background_of_its_donor():

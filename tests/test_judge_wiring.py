@@ -115,7 +115,7 @@ def test_judge_models_equals_a_direct_loop(tallies, seed):
             {},
             None,
             SETTINGS,
-        )
+        ).findings
     ]
     assert len(findings) == 2 * (1 + 2 + 4) + 1
     assert {"suspect", "unsuspected", "insufficient"} >= {finding.verdict for finding in findings}
@@ -131,7 +131,9 @@ def test_scores_become_findings_in_one_pipeline(rows, tallies):
     expected = [("empty", "empty", "insufficient")]
     for model in MODELS:
         of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "gradcam")}
-        expected += [(model, r.group_name, r.verdict) for r in conclude(of_model, {}, None, SETTINGS)]
+        expected += [
+            (model, r.group_name, r.verdict) for r in conclude(of_model, {}, None, SETTINGS).findings
+        ]
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         by_group = root | beam.Create(rows) | SummarizeScores(SEEDS, judged_by("hirescam"))
         findings = (by_group | JudgeModels(SETTINGS, judged_by("gradcam")))["findings"]
@@ -149,7 +151,7 @@ def test_the_reference_model_is_judged_by_its_peers_and_the_others_by_it(rows, t
     expected = []
     for model, reference in (("m", None), ("n", trusted), ("empty", trusted)):
         of_model = {g: t for g, t in tallies.items() if (g.model, g.method) == (model, "hirescam")}
-        expected += conclude(of_model, {}, None, settings, None, reference)
+        expected += conclude(of_model, {}, None, settings, None, reference).findings
     assert {"cat", "dog"} == set(trusted)
     assert trusted["cat"] in {finding.reference for finding in expected}
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:

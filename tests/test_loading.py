@@ -17,7 +17,7 @@ from transforms.errors import ModelError
 from transforms.explain import load_engine
 from transforms.explain.engine import Engine
 from transforms.explain.loading import _KerasModel, content_hash
-from transforms.explain.program import Request
+from transforms.explain.program import Program, Request
 
 from .builders import save_model
 
@@ -101,7 +101,7 @@ def test_a_layer_kept_in_two_places_is_watched_once() -> None:
 
     model = Twice()
     model(np.zeros((1, 16, 16, 3), np.float32))
-    engine = Engine(_KerasModel(model), Request(), methods=["gradcam"], batch_size=1)
+    engine = Engine(Program(_KerasModel(model), Request()), methods=["gradcam"], batch_size=1)
 
     assert ("last", (14, 14)) == (engine.target_layer, engine.map_size)
     assert "call" not in vars(model.convolution)

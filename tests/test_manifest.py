@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from transforms.health import Health
 from transforms.labels import AssociatedPair, Association
 from transforms.records import Finding
 from transforms.write.manifest import Counts, Part, RunRecord, build_manifest, to_json
@@ -29,6 +30,7 @@ def make_run(*, max_bad_fraction: float = 0.01) -> RunRecord:
             "tool": {"name": "gradcam-audit", "version": "9.9"},
             "config_sha256": "abc",
             "limit": None,
+            "models": [{"name": "m", "classes": 3}],
             "data": {"format": "coco"},
         },
     )
@@ -48,12 +50,19 @@ def manifest(
     parts: Sequence[Part] = (),
     findings: Sequence[Finding] = (),
     associations: Sequence[Association] = (),
+    health: Sequence[Health] = (),
     max_bad_fraction: float = 0.01,
     finished: datetime.datetime = FINISHED,
 ) -> dict[str, Any]:
     run = make_run(max_bad_fraction=max_bad_fraction)
     return build_manifest(
-        run, {("records",): 100} if counts is None else counts, parts, findings, associations, finished
+        run,
+        {("records",): 100} if counts is None else counts,
+        parts,
+        findings,
+        associations,
+        health,
+        finished,
     )
 
 
@@ -95,6 +104,7 @@ def test_a_complete_run() -> None:
         "tool": {"name": "gradcam-audit", "version": "9.9"},
         "config_sha256": "abc",
         "limit": None,
+        "models": [{"name": "m", "classes": 3, "health": None}],
         "data": {"format": "coco", "associations": []},
     } == manifest(counts, parts=parts)
 
@@ -253,8 +263,8 @@ def test_a_corrupt_shard_fails_the_run_whatever_its_share() -> None:
         "or set max_bad_fraction to 1 to go on without them"
     )
 
-    assert expected == build_manifest(make_run(), counts, [], [], [], FINISHED)["failure"]
-    assert build_manifest(make_run(max_bad_fraction=1.0), counts, [], [], [], FINISHED)["complete"]
+    assert expected == build_manifest(make_run(), counts, [], [], [], [], FINISHED)["failure"]
+    assert build_manifest(make_run(max_bad_fraction=1.0), counts, [], [], [], [], FINISHED)["complete"]
 
 
 def test_a_model_without_a_score_fails_the_run() -> None:
@@ -264,7 +274,19 @@ def test_a_model_without_a_score_fails_the_run() -> None:
 
     assert (
         "no record could be scored for model other: the class map has none of the annotated names (cat, dog)"
-        == build_manifest(run, {**scored, **unmapped}, [], [], [], FINISHED)["failure"]
+        == build_manifest(run, {**scored, **unmapped}, [], [], [], [], FINISHED)["failure"]
+    )
+
+
+def test_a_model_has_its_health_last() -> None:
+    values = {field.name: None for field in dataclasses.fields(Health)}
+    health = Health(**{**values, "model": "m", "verdict": "trusted", "images": 128, "message": "said"})
+    (model,) = manifest(health=[health])["models"]
+
+    assert {"name": "m", "classes": 3} == {key: model[key] for key in list(model)[:-1]}
+    assert ("health", {**values, "verdict": "trusted", "images": 128, "message": "said"}) == (
+        list(model)[-1],
+        {"model": None, **model["health"]},
     )
 
 
@@ -273,7 +295,7 @@ def test_associations_stand_in_the_order_of_the_slices() -> None:
     told = Association("camera", 20, 0, 2, 0.5, 0.8, 1e-8, True, [pair], "camera=A in 90 % of cat")
     untold = Association("id", 20, 0, None, None, None, None, None, [], "not tested: more than 100 values")
     run = dataclasses.replace(make_run(), slices=["id", "camera"])
-    found = build_manifest(run, {("records",): 20}, [], [], [told, untold], FINISHED)["data"]
+    found = build_manifest(run, {("records",): 20}, [], [], [told, untold], [], FINISHED)["data"]
 
     assert ["id", "camera"] == [row["slice_key"] for row in found["associations"]]
     assert {

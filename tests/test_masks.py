@@ -50,10 +50,10 @@ CVAT = b'<annotations><image name="a.jpg"><polygon label="cat" points="1,1;7,1;1
 YOLO = b"0 .1 .1 .7 .1 .1 .7"
 
 
-@pytest.mark.parametrize(
-    ("kind", "data"),
-    [("coco", coco([FLAT])), ("labelme", labelme()), ("cvat", CVAT), ("yolo", YOLO)],
-)
+OUTLINED = [("coco", coco([FLAT])), ("labelme", labelme()), ("cvat", CVAT), ("yolo", YOLO)]
+
+
+@pytest.mark.parametrize(("kind", "data"), OUTLINED)
 def test_polygons_are_kept_where_masks_are_measured(kind: str, data: bytes) -> None:
     for region in ("box", "mask"):
         keys = {"format": kind, "images": "photos", "annotations": "x", "region": region}

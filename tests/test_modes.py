@@ -165,8 +165,8 @@ def test_images_without_any_outside_heat_are_in_no_mode():
 def test_modes_follow_the_other_findings_and_need_a_verdict():
     rows = [*scores_of("a", marked=0.2), *(row for other in others() for row in other)]
     tallies, sightings = tallies_of(rows), sightings_of(rows)
-    found = conclude(tallies, {}, None, SETTINGS, sightings=sightings)
+    found = conclude(tallies, {}, None, SETTINGS, sightings=sightings).findings
     assert find_modes(sightings, SETTINGS) == found[-1:]
-    assert conclude(tallies, {}, None, SETTINGS) == found[:-1]
+    assert conclude(tallies, {}, None, SETTINGS).findings == found[:-1]
     withheld = conclude(tallies, {}, None, SETTINGS, "because", sightings=sightings)
-    assert [] == [row for row in withheld if row.slice_key == "mode"]
+    assert [] == [row for row in withheld.findings if row.slice_key == "mode"]

@@ -110,6 +110,7 @@ def test_compressed_run_lengths_of_the_reference_tool() -> None:
     [
         ([[1, 2, 3, 4]], "a polygon has fewer than three points, or one that is not finite"),
         ([[1, 2, 3, 4, 5, float("nan")]], "a polygon has fewer than three points, or one that is not finite"),
+        ([[1, 2, 3, 4, 5, 1e300]], "a polygon has fewer than three points, or one that is not finite"),
         ([[1, 2, 3]], "a polygon is not pairs of numbers"),
         (["x"], "a polygon is not pairs of numbers"),
         (7, "a segmentation is neither polygons nor run lengths"),

@@ -167,6 +167,23 @@ def test_negative_polarity_makes_no_verdicts(folder: Path, tiny_model: Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("judge", "polarity", "expected"),
+    [
+        ({}, "positive", (True, True)),
+        ({"confirm": False}, "positive", (False, True)),
+        ({"health_images": 0}, "positive", (True, False)),
+        ({}, "negative", (False, False)),
+    ],
+)
+def test_what_is_read_again_is_said_by_the_config(
+    folder: Path, tiny_model: Path, judge: dict[str, Any], polarity: str, expected: tuple[bool, bool]
+) -> None:
+    found = plan(folder, tiny_model, judge=judge, explain={"polarity": polarity})
+
+    assert expected == (found.confirms, found.checks_health)
+
+
 def test_listed_classes_are_found_by_index_or_label(folder: Path, tiny_model: Path) -> None:
     (folder / "labels.txt").write_text("cat\ndog\nwolf\n")
     settings = {"labels": "labels.txt"}

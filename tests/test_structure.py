@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from transforms import exemplars, labels, records
+from transforms import exemplars, health, labels, records
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
 SHARED = (
-    *("records", "labels", "exemplars", "columns", "errors", "geometry", "outlines", "regions", "settings"),
-    "progress",
+    *("records", "labels", "exemplars", "health", "columns", "errors", "geometry", "outlines", "regions"),
+    *("settings", "progress"),
 )
 # Where the elements that travel are registered with Beam's coders.
-ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars"))
+ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars", "health"))
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py"))
 
 
@@ -73,7 +73,7 @@ def test_the_import_rules_can_be_broken(path: str, source: str) -> None:
 
 def test_records_have_fields_only() -> None:
     """Look-alikes that a worker decodes have the fields and nothing else."""
-    for name, record in {**vars(records), **vars(labels), **vars(exemplars)}.items():
+    for name, record in {**vars(records), **vars(labels), **vars(exemplars), **vars(health)}.items():
         if dataclasses.is_dataclass(record):
             own = {key for key in vars(record) if not key.startswith("_")}
             assert own <= {field.name for field in dataclasses.fields(record)}, name

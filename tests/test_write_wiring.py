@@ -12,6 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from transforms.health import Health
 from transforms.labels import Association
 from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write import wiring
@@ -68,6 +69,7 @@ def write(
         "findings": (findings, Finding),
         "dead_letters": (dead_letters, DeadLetter),
         "associations": ((), Association),
+        "health": ((), Health),
         "counts": (list(counts.items()), tuple[tuple[str, ...], int]),
     }
     with beam.Pipeline("FnApiRunner") as pipeline:
@@ -212,7 +214,7 @@ def test_publishing_goes_on_where_an_earlier_attempt_stopped(tmp_path: Path) -> 
     run = make_run(tmp_path)
     parts = stage(run)
     wiring._move(run.paths.staged("scores", "a"), run.paths.part("scores", "a"))
-    found = wiring._publish(None, run, parts, COUNTS, [], [])
+    found = wiring._publish(None, run, parts, COUNTS, [], [], [])
 
     assert parts_of("r1", "a", "b") == files_of(tmp_path)
     assert {"scores": 3, "summaries": 0, "findings": 0, "dead_letters": 1} == found["rows"]
@@ -221,10 +223,10 @@ def test_publishing_goes_on_where_an_earlier_attempt_stopped(tmp_path: Path) -> 
 def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     parts = stage(run)
-    wiring._publish(None, run, parts, COUNTS, [], [])
+    wiring._publish(None, run, parts, COUNTS, [], [], [])
     tables = [name for name in files_of(tmp_path) if name.endswith(".parquet")]  # the others tell the time
     before = {name: (tmp_path / name).read_bytes() for name in tables}
-    found = wiring._publish(None, run, parts, COUNTS, [], [])
+    found = wiring._publish(None, run, parts, COUNTS, [], [], [])
 
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
     assert parts_of("r1", "a", "b") == files_of(tmp_path)
@@ -234,7 +236,7 @@ def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
 
 def test_a_part_that_is_nowhere_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        wiring._publish(None, make_run(tmp_path), [Part("scores", "a", 2)], COUNTS, [], [])
+        wiring._publish(None, make_run(tmp_path), [Part("scores", "a", 2)], COUNTS, [], [], [])
 
     assert not (tmp_path / "runs/r1/manifest.json").exists()
 

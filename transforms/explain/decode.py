@@ -66,14 +66,14 @@ class Decoding:
     shrink_to: tuple[int, int] | None = None
 
     @staticmethod
-    def of(settings: ExplainSettings, largest_input: tuple[int, ...] = (0, 0)) -> "Decoding":
-        """The choices of a config; `largest_input` is (height, width) in pixels."""
-        height, width = largest_input
+    def of(settings: ExplainSettings, largest_input: tuple[int, ...] | None = None) -> "Decoding":
+        """The choices of a config; without `largest_input`, (height, width) in pixels, nothing is shrunk."""
+        height, width = largest_input or (0, 0)
         return Decoding(
             settings.orientation == "upright",
             settings.boxes_orientation == "upright",
             settings.max_pixels,
-            (2 * width, 2 * height) if settings.decode == "fast" else None,
+            (2 * width, 2 * height) if largest_input and settings.decode == "fast" else None,
         )
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 # Above this, folding the weights into the graph costs more time than the folded graph saves.
-_MAX_FROZEN_BYTES = 256 * 2**20
+MAX_FROZEN_BYTES = 256 * 2**20
 
 
 @functools.cache
@@ -30,21 +30,21 @@ def devices() -> list[str]:
 
 
 def compiled(
-    function: Callable[..., Any], specs: list[tf.TensorSpec], weight_bytes: int, xla: bool | None = None
+    function: Callable[..., Any], specs: list[tf.TensorSpec], freeze: bool, xla: bool | None = None
 ) -> Any:
-    """Traces a function once and freezes it, so that TensorFlow can fold batch norm into convolutions.
+    """Traces a function once.
 
     Args:
         function: tensors in, a list of tensors out.
         specs: shape and type of each input.
-        weight_bytes: size of the weights of the model in it; large ones are left as they are.
+        freeze: make the weights part of the graph, so that TensorFlow can fold batch norm into convolutions.
         xla: compile by XLA; None does so where there is a GPU, as on a CPU it is 2 to 20 times slower.
 
     Returns:
         A function of such tensors, which traces no more.
     """
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
-    if weight_bytes <= _MAX_FROZEN_BYTES:
+    if freeze:
         # The gradient of a loop, as in a recurrent head, asks for the variables themselves: then without.
         with contextlib.suppress(ValueError):
             concrete = convert_variables_to_constants_v2(concrete)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from transforms.errors import ModelError
 from transforms.explain.devices import compiled
 from transforms.explain.guided import guided_gradients
-from transforms.explain.loading import Classifier
 from transforms.explain.methods import METHODS, guided_backprop, guided_gradcam
 from transforms.explain.model import Anatomy, list_candidates
 from transforms.explain.perturb import Perturbation
-from transforms.explain.program import Program, Request, map_of, resolve
+from transforms.explain.program import Program, map_of, resolve
+from transforms.explain.reinitialised import Part, Reinitialised
 from transforms.explain.settings import PERTURBATION_METHODS
 from transforms.explain.targets import FIRST_GROUP, NO_TARGET
 
@@ -77,14 +77,13 @@ class Engine:
 
     def __init__(
         self,
-        classifier: Classifier,
-        request: Request,
+        program: Program,
         *,
         methods: Sequence[str],
         batch_size: int,
         channel_budget: int = 256,
     ) -> None:
-        self._program = Program(classifier, request)
+        self._program = program
         self._channel_budget = channel_budget
         self._functions: dict[tuple[int, int], Any] = {}
         self._lock = threading.RLock()
@@ -145,6 +144,20 @@ class Engine:
             else:
                 first += batch
         return dataclasses.replace(found, out_of_memory=tuple(too_large))
+
+    def reinitialised(self, part: Part, method: str) -> "Engine":
+        """The same engine for one method and the same layers, with the weights of its model drawn anew.
+
+        Args:
+            part: `head`, the weights behind the first explained layer, or `network`, all.
+            method: one of `methods`.
+        """
+        program = Reinitialised(self._program, part, self.batch_size)
+        control = Engine(
+            program, methods=[method], batch_size=self.batch_size, channel_budget=self._channel_budget
+        )
+        control._seen_gradients = True  # in a control no gradient at all is a result, not an error
+        return control
 
     def pixels(self, images: NDArray[np.uint8], targets: NDArray[np.int32]) -> dict[str, NDArray[np.float32]]:
         """Guided backpropagation and Guided Grad-CAM, for overlays: one image at a time.
@@ -276,7 +289,7 @@ class Engine:
 
     def _compiled(self, function: Callable[..., Any], batch: int, *specs: tf.TensorSpec) -> Any:
         images = tf.TensorSpec((batch, *self.input_size, 3), tf.uint8)
-        return compiled(function, [images, *specs], self._program.classifier.weight_bytes)
+        return compiled(function, [images, *specs], self._program.freezes)
 
     def _expect_gradients(self, seen: bool) -> None:
         """Tells a model whose gradient is zero everywhere from a first batch that happens to have no heat.

@@ -158,7 +158,11 @@ class Explainer:
             else:
                 yield result
         for spec, engine in self.models:
-            yield from self._explain_by(spec, engine, pictured)
+            wanted = [
+                (picture, plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed))
+                for picture in pictured
+            ]
+            yield from self.explain_by(spec, engine, wanted)
 
     def pictures(self, examples: Sequence[Example]) -> Iterator[Pictured | DeadLetter]:
         """Decodes examples, several at a time, and shows each as the models see it."""
@@ -178,13 +182,20 @@ class Explainer:
         slices = describe(image, example, self._computed)
         return Pictured(example, image.width, image.height, views, slices)
 
-    def _explain_by(
-        self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]
+    def explain_by(
+        self, spec: ModelSpec, engine: Engine, wanted: Sequence[tuple[Pictured, Sequence[Target]]]
     ) -> Iterator[Explanation | DeadLetter]:
-        wanted = [
-            (picture, plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed))
-            for picture in pictured
-        ]
+        """Explains pictures by one engine.
+
+        Args:
+            spec: the model.
+            engine: its engine, or one that takes the same images.
+            wanted: pictures and their targets; a picture without any is passed over.
+
+        Yields:
+            One explanation for each picture, target and layer, in this order; for a picture that does not fit
+            into memory one dead letter instead.
+        """
         wanted = [(picture, targets) for picture, targets in wanted if targets]
         if not wanted:
             return

@@ -14,10 +14,11 @@ import PIL.Image
 from transforms.errors import RecordError
 from transforms.exemplars import Showing
 from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
-from transforms.explain.decode import decode, show
+from transforms.explain.decode import Decoding, decode_as, show, with_boxes_of
+from transforms.explain.explainer import Pictured
 from transforms.explain.settings import Preprocess
 from transforms.geometry import plan_view
-from transforms.records import Box, Example
+from transforms.records import Example
 
 # Pixels of the longer side of a picture, and its JPEG quality.
 LONGEST_SIDE, _QUALITY = 224, 80
@@ -44,12 +45,12 @@ class Need:
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """An example as a part of a picture: PNG, no larger than the picture, and its boxes in those pixels."""
+    """An example as a part of a picture: as PNG, no larger than the picture, with the mask of its object."""
 
     role: str
     lends: bool
     image: bytes
-    boxes: Sequence[Box]
+    mask: bytes
 
 
 Key = tuple[str, int]
@@ -72,7 +73,10 @@ def needs_of(showings: Iterable[Showing]) -> dict[str, list[Need]]:
 
 
 def pieces_of(
-    example: Example, needs: Sequence[Need], views: Mapping[str, tuple[tuple[int, int], Preprocess]]
+    example: Example,
+    needs: Sequence[Need],
+    views: Mapping[str, tuple[tuple[int, int], Preprocess]],
+    decoding: Decoding,
 ) -> Iterator[tuple[Key, Piece]]:
     """An example as the pieces that are needed of it; none where it cannot be decoded.
 
@@ -80,27 +84,22 @@ def pieces_of(
         example: with its image.
         needs: of this example.
         views: model -> (height, width) of its input, and how images are shown to it.
+        decoding: how image files are read, as for the explanations.
     """
     try:
-        image = decode(example.image)
+        decoded = decode_as(example.image, decoding)
     except RecordError:
         return
-    across, down = (image.width, image.height) if example.relative else (1, 1)
+    image = decoded.image
+    picture = Pictured(with_boxes_of(decoded, example), image.width, image.height, {})
     for need in needs:
         (height, width), how = views[need.model]
         view = plan_view(image.width, image.height, width, height, how.resize, how.crop)
+        boxes = [picture.shown(box, view) for box in picture.example.boxes if box.name == need.class_name]
         shown = PIL.Image.fromarray(show(image, view, how.interpolation, how.padding))
         shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        scale_x, scale_y = shown.width / width, shown.height / height
-        boxes = []
-        for box in example.boxes:
-            if box.name == need.class_name:
-                xmin, ymin, xmax, ymax = view.to_view(
-                    box.xmin * across, box.ymin * down, box.xmax * across, box.ymax * down
-                )
-                edges = (xmin * scale_x, ymin * scale_y, xmax * scale_x, ymax * scale_y)
-                boxes.append(Box(box.name, *edges))
-        piece = Piece(need.role, need.lends, _encoded(shown, "PNG"), boxes)
+        mask = PIL.Image.fromarray(box_mask(boxes, width, height)).resize(shown.size)
+        piece = Piece(need.role, need.lends, _encoded(shown, "PNG"), _encoded(mask, "PNG"))
         yield (need.finding_id, need.index), piece
 
 
@@ -120,8 +119,8 @@ def picture_of(pieces: Iterable[Piece]) -> bytes | None:
 
 
 def _pixels(piece: Piece) -> tuple[Pixels, Mask]:
-    pixels = np.asarray(PIL.Image.open(io.BytesIO(piece.image)))
-    return pixels, box_mask(piece.boxes, pixels.shape[1], pixels.shape[0])
+    image, mask = (np.asarray(PIL.Image.open(io.BytesIO(data))) for data in (piece.image, piece.mask))
+    return image, mask
 
 
 def _encoded(image: PIL.Image.Image, kind: str, **options: int) -> bytes:

@@ -10,7 +10,7 @@ from transforms.explain.devices import prepare
 from transforms.explain.engine import Engine
 from transforms.explain.loading import load_classifier
 from transforms.explain.methods import METHODS
-from transforms.explain.program import Request
+from transforms.explain.program import Program, Request
 from transforms.explain.settings import PERTURBATION_METHODS, Polarity, Preprocess
 from transforms.explain.userobjects import import_function
 
@@ -78,10 +78,7 @@ def load_engine(
         groups=groups,
         polarity=polarity,
     )
+    classifier = load_classifier(path, safe_mode=safe_mode, custom_objects=custom_objects)
     return Engine(
-        load_classifier(path, safe_mode=safe_mode, custom_objects=custom_objects),
-        request,
-        methods=methods,
-        batch_size=batch_size,
-        channel_budget=channel_budget,
+        Program(classifier, request), methods=methods, batch_size=batch_size, channel_budget=channel_budget
     )

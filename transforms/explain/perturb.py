@@ -121,7 +121,7 @@ class Perturbation:
         return tf.math.divide_no_nan(upsampled - low, high - low)
 
     def _compiled(self, function: Callable[..., Any], specs: list[tf.TensorSpec]) -> Any:
-        return compiled(function, specs, self._program.classifier.weight_bytes)
+        return compiled(function, specs, self._program.freezes)
 
 
 def _from_cut(program: Program, batch_size: int, index: int, cut: Cut) -> Callable[..., Any]:

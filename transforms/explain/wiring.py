@@ -8,6 +8,8 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from transforms.exemplars import Showing
+from transforms.explain.controls import Controls, compared_name, known_names
+from transforms.explain.decode import Decoding
 from transforms.explain.explainer import Explainer, ModelSpec, names_of
 from transforms.explain.illustrate import Need, Piece, needs_of, picture_of, pieces_of
 from transforms.explain.sampling import (
@@ -22,6 +24,7 @@ from transforms.explain.sampling import (
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
+from transforms.health import HealthMaps
 from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.records import DeadLetter, Example, Explanation, Swap
@@ -92,8 +95,8 @@ class ExplainExamples(beam.PTransform):
             | "Explain" >> RunInference(ExplainerHandler(self.specs, self.settings, self.computed))
             | "Split"
             >> beam.ParDo(_Split())
+            .with_output_types(Explanation, labellings=Labelling, dead_letters=DeadLetter)
             .with_outputs("labellings", "dead_letters", main="explanations")
-            .with_output_types(Explanation)
         )
 
 
@@ -169,6 +172,73 @@ class SwapBackgrounds(beam.PTransform):
         )
 
 
+@dataclasses.dataclass
+class CompareControls(beam.PTransform):
+    """Example -> HealthMaps: sampled examples, read again, explained by each model and its controls.
+
+    Attributes:
+        specs: the models.
+        settings: as for ExplainExamples, whose engines are used.
+        method: whose heatmaps are compared.
+        images: examples that are sampled for each model, of a cluster one.
+        first: PCollection of the examples as they were read first, of which the sample is drawn.
+    """
+
+    specs: Sequence[ModelSpec]
+    settings: ExplainSettings
+    method: str
+    images: int
+    first: Any
+
+    def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[HealthMaps]:
+        specs, size = list(self.specs), self.settings.batch_size  # by themselves: `self` holds a PCollection
+        drawn = beam.pvalue.AsSingleton(
+            self.first
+            | "RankImages"
+            >> beam.FlatMap(_ranked_by_model, specs).with_output_types(tuple[str, tuple[str, int]])
+            | "First" >> beam.CombinePerKey(_FirstOfUnits(self.images))
+            | "Drawn" >> beam.combiners.ToDict()
+        )
+        return (
+            examples
+            | "OfSample" >> beam.Filter(_is_compared, drawn, specs)
+            | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
+            | "Compare"
+            >> beam.ParDo(_CompareBatch(specs, self.settings, self.method), drawn).with_output_types(
+                HealthMaps
+            )
+        )
+
+
+class _FirstOfUnits(beam.CombineFn):
+    """The smallest ranks, of a unit only the smallest; units are clusters, or images that are in none."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def create_accumulator(self) -> dict[str, int]:
+        return {}
+
+    def add_input(self, ranks: dict[str, int], ranked: tuple[str, int]) -> dict[str, int]:
+        unit, rank = ranked
+        if rank < ranks.get(unit, 2**63):
+            ranks[unit] = rank
+        return ranks if len(ranks) <= 2 * self._count else self._smallest(ranks)
+
+    def merge_accumulators(self, accumulators: Iterable[dict[str, int]]) -> dict[str, int]:
+        merged: dict[str, int] = {}
+        for ranks in accumulators:
+            for ranked in ranks.items():
+                merged = self.add_input(merged, ranked)
+        return merged
+
+    def extract_output(self, ranks: dict[str, int]) -> list[int]:
+        return sorted(self._smallest(ranks).values())
+
+    def _smallest(self, ranks: dict[str, int]) -> dict[str, int]:
+        return dict(sorted(ranks.items(), key=lambda ranked: ranked[1])[: self._count])
+
+
 class FindNeeds(beam.PTransform):
     """Showing -> one dict: id of each example that is shown, or lends its background -> what for."""
 
@@ -182,11 +252,13 @@ class IllustrateExemplars(beam.PTransform):
 
     Attributes:
         specs: the models.
+        settings: as for ExplainExamples: images are read alike.
         input_sizes: model -> height and width of its input.
         needs: PCollection of the one dict of FindNeeds.
     """
 
     specs: Sequence[ModelSpec]
+    settings: ExplainSettings
     input_sizes: Mapping[str, tuple[int, int]]
     needs: Any
 
@@ -195,10 +267,12 @@ class IllustrateExemplars(beam.PTransform):
             spec.settings.name: (self.input_sizes[spec.settings.name], spec.settings.preprocess)
             for spec in self.specs
         }
+        largest = tuple(max(sides) for sides in zip(*self.input_sizes.values(), strict=True))
+        decoding = Decoding.of(self.settings, largest)
         return (
             examples
             | "Pieces"
-            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views).with_output_types(
+            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views, decoding).with_output_types(
                 tuple[tuple[str, int], Piece]
             )
             | "Together" >> beam.GroupByKey()
@@ -245,6 +319,29 @@ class _SwapBatch(beam.DoFn):
         yield from self._swapper.swap(batch)
 
 
+class _CompareBatch(beam.DoFn):
+    def __init__(self, specs: Sequence[ModelSpec], settings: ExplainSettings, method: str) -> None:
+        self._specs, self._settings, self._method = specs, settings, method
+        self._controls: Controls | None = None
+
+    def process(self, batch: Sequence[Example], drawn: dict[str, list[int]]) -> Iterator[HealthMaps]:
+        if self._controls is None:  # the side input is the same throughout
+            self._controls = Controls(Explainer(self._specs, self._settings), self._method, drawn)
+        yield from self._controls.compare(batch)
+
+
+def _ranked_by_model(example: Example, specs: Sequence[ModelSpec]) -> Iterator[tuple[str, tuple[str, int]]]:
+    # An id and a cluster of the same name are two units.
+    unit = f"image {example.example_id}" if example.cluster is None else f"cluster {example.cluster}"
+    for spec in specs:
+        if any(known_names(example, spec)):
+            yield spec.settings.name, (unit, rank(example.example_id))
+
+
+def _is_compared(example: Example, drawn: dict[str, list[int]], specs: Sequence[ModelSpec]) -> bool:
+    return any(compared_name(example, spec, drawn) is not None for spec in specs)
+
+
 def _ranked(example: Example, known: frozenset[str]) -> Iterator[tuple[str, int]]:
     for name in names_with_boxes(example):
         if name in known:
@@ -267,8 +364,10 @@ def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
     return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
 
 
-def _pieces(example: Example, needs: dict[str, list[Need]], views: Any) -> Iterator[Any]:
-    return pieces_of(example, needs.get(example.example_id, []), views)
+def _pieces(
+    example: Example, needs: dict[str, list[Need]], views: Any, decoding: Decoding
+) -> Iterator[tuple[tuple[str, int], Piece]]:
+    return pieces_of(example, needs.get(example.example_id, []), views, decoding)
 
 
 def _picture(key: tuple[str, int], pieces: Iterable[Piece]) -> Iterator[tuple[tuple[str, int], bytes]]:

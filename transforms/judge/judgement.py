@@ -1,10 +1,13 @@
-"""All that is concluded of one model: plausibility, heat, swaps, and where it looks instead."""
+"""All that is concluded of one model: plausibility, heat, swaps, its health, and where it looks instead."""
 
+import dataclasses
 from collections.abc import Mapping
 
+from transforms.health import Health
 from transforms.judge.company import Pair
 from transforms.judge.confirmation import confirm
 from transforms.judge.gaps import GapKey, GapTally
+from transforms.judge.health import HealthTally, disregard, judge_health, mention
 from transforms.judge.heat import Ints
 from transforms.judge.modes import find_modes
 from transforms.judge.plausibility import implausible
@@ -16,6 +19,14 @@ from transforms.judge.wording import say_where
 from transforms.records import Finding, Group
 
 
+@dataclasses.dataclass(frozen=True)
+class Conclusion:
+    """The findings of one model, and whether its heatmaps are to be trusted, None where not asked."""
+
+    findings: list[Finding]
+    health: Health | None = None
+
+
 def conclude(
     tallies: Mapping[Group, Tally],
     company: Mapping[Pair, Ints],
@@ -24,7 +35,8 @@ def conclude(
     withheld: str | None = None,
     trusted: Mapping[str, float] | None = None,
     sightings: Mapping[Group, Sightings] | None = None,
-) -> list[Finding]:
+    health: HealthTally | None = None,
+) -> Conclusion:
     """The findings of one model.
 
     Args:
@@ -35,12 +47,17 @@ def conclude(
         withheld: why no verdicts are made, None where they are.
         trusted: class -> mean density share of the reference model; None for that model itself.
         sightings: class -> its sampled maps, in which modes are looked for.
+        health: how its heatmaps compare with those of its controls; None where they were not compared.
     """
     if not tallies:  # nothing was scored, and the run fails for that
-        return []
+        return Conclusion([])
     reason = withheld or implausible(tallies)
-    findings = judge_model(tallies, settings, reason, trusted)
-    if gaps is not None and reason is None:
-        findings = confirm(findings, gaps, settings)
+    swaps = gaps if reason is None else None
+    of_heat = judge_model(tallies, settings, reason, trusted)
+    findings = of_heat if swaps is None else confirm(of_heat, swaps, settings)
+    state = None if health is None else judge_health(findings, health, settings)
+    if state is not None and state.verdict == "not_trusted":
+        of_heat, sightings = disregard(of_heat), None  # modes are of heat too
+        findings = mention(of_heat if swaps is None else confirm(of_heat, swaps, settings), state)
     modes = find_modes(sightings or {}, settings) if reason is None else []
-    return [*say_where(findings, tallies, company, settings), *modes]
+    return Conclusion([*say_where(findings, tallies, company, settings), *modes], state)

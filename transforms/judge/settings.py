@@ -54,6 +54,13 @@ class JudgeSettings(Settings):
         description="images that are so tested in all; null: 2500 or 5 % of the images, whichever is more. "
         "Classes share it equally; where that would be fewer than 50 each, the most suspicious get 50",
     )
+    health_images: int = pydantic.Field(
+        128,
+        ge=0,
+        le=10000,
+        description="images on which a model's heatmaps are compared with those of the same network with its "
+        "weights drawn anew; 0 does without",
+    )
     allowed_regions: Annotated[tuple[Region, ...], pydantic.Strict(False)] = pydantic.Field(
         (),
         description="parts of the picture that are accepted context: outside the boxes, heat there counts "

@@ -11,6 +11,7 @@ from transforms.judge.company import Pair, pairs_of
 from transforms.judge.families import is_computed
 from transforms.judge.gaps import GapKey, GapTally, gap_keys
 from transforms.judge.groups import groups_of
+from transforms.judge.health import HealthTally
 from transforms.judge.heat import Ints
 from transforms.judge.judgement import conclude
 from transforms.judge.settings import JudgeSettings
@@ -135,9 +136,10 @@ class JudgeModels(beam.PTransform):
         swaps: PCollection of Swap for the counterfactual verdicts, or None to do without.
         clusters: as for `SummarizeScores`.
         sightings: PCollection from `SampleHeat` of the same scores, in which modes are looked for, or None.
+        health: PCollection of HealthScore, or None to do without.
 
     Returns:
-        PCollections `summaries` and `findings`.
+        PCollections `summaries`, `findings` and `health`, which is empty where nothing was compared.
     """
 
     settings: JudgeSettings
@@ -147,6 +149,7 @@ class JudgeModels(beam.PTransform):
     swaps: Any = None
     clusters: bool = False
     sightings: Any = None
+    health: Any = None
 
     def expand(self, tallies: beam.PCollection[tuple[Group, Tally]]) -> Any:
         judged, settings = self.judged, self.settings  # by themselves, since `self` holds a PCollection
@@ -170,18 +173,24 @@ class JudgeModels(beam.PTransform):
             parts["sightings"] = self.sightings | "SightingsByModel" >> beam.Map(_by_model).with_output_types(
                 tuple[str, tuple[Group, Any]]
             )
+        if self.health is not None:
+            parts["health"] = (
+                self.health
+                | "HealthByModel" >> beam.WithKeys(lambda score: score.model)
+                | "TallyHealth" >> beam.CombinePerKey(AddUp(HealthTally.zero, HealthTally.add))
+            )
         trusted = parts["tallies"] | "Trusted" >> beam.FlatMap(
             _trusted, settings.reference_model, settings.min_images
         ).with_output_types(tuple[str, float])
-        findings = (
+        concluded = (
             parts
             | "OneModel" >> beam.CoGroupByKey()
             | "Judge"
-            >> beam.FlatMap(
-                _judge, settings, self.withheld, gaps is not None, beam.pvalue.AsDict(trusted)
-            ).with_output_types(Finding)
+            >> beam.FlatMap(_judge, settings, self.withheld, beam.pvalue.AsDict(trusted))
+            .with_outputs("health", main="findings")
+            .with_output_types(Finding)
         )
-        return {"summaries": summaries, "findings": findings}
+        return {"summaries": summaries, "findings": concluded.findings, "health": concluded.health}
 
 
 @dataclasses.dataclass
@@ -296,20 +305,22 @@ def _judge(
     item: tuple[str, dict[str, Iterable[Any]]],
     settings: JudgeSettings,
     withheld: str | None,
-    swapped: bool,
     trusted: Mapping[str, float],
-) -> Iterator[Finding]:
+) -> Iterator[Any]:
     model, parts = item
-    of_model = {part: dict(rows) for part, rows in parts.items()}
-    yield from conclude(
-        of_model["tallies"],
-        of_model.get("company", {}),
-        of_model.get("gaps", {}) if swapped else None,
+    concluded = conclude(
+        dict(parts["tallies"]),
+        dict(parts.get("company", ())),
+        dict(parts["gaps"]) if "gaps" in parts else None,
         settings,
         withheld,
         None if model == settings.reference_model else trusted,
-        of_model.get("sightings", {}),
+        dict(parts.get("sightings", ())),
+        next(iter(parts["health"]), HealthTally.zero()) if "health" in parts else None,
     )
+    yield from concluded.findings
+    if concluded.health is not None:
+        yield beam.pvalue.TaggedOutput("health", concluded.health)
 
 
 def _trusted(

@@ -11,8 +11,10 @@ import apache_beam as beam
 import numpy as np
 
 from transforms.geometry import Floats
+from transforms.health import HealthMaps, HealthScore
 from transforms.labels import Labelling
 from transforms.measure.ground import Allowed, boxes_in_sight, layout_of, rectangles
+from transforms.measure.health import health_score
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
 from transforms.records import Company, DeadLetter, Example, Explanation, Outside, Scene, Score, Swap
@@ -48,6 +50,20 @@ class LocateHeat(beam.PTransform):
 
     def expand(self, scores: beam.PCollection[Score]) -> beam.PCollection[Score]:
         return scores | "Locate" >> beam.Map(located, self.allowed).with_output_types(Score)
+
+
+@dataclasses.dataclass
+class MeasureHealth(beam.PTransform):
+    """HealthMaps -> HealthScore, where there are boxes to measure by.
+
+    Attributes:
+        allowed: the same as that of `MeasureLocalization`.
+    """
+
+    allowed: Allowed = _NOTHING_ALLOWED
+
+    def expand(self, maps: beam.PCollection[HealthMaps]) -> beam.PCollection[HealthScore]:
+        return maps | "Measure" >> beam.FlatMap(health_score, self.allowed).with_output_types(HealthScore)
 
 
 # A heatmap that cannot be measured has no number, neither 0 nor 1.
@@ -104,7 +120,8 @@ def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, f
 
 
 def _is_first(
-    row: Score | DeadLetter | Labelling | Swap | Example, duplicates: Mapping[tuple[str, str, int], bool]
+    row: Score | DeadLetter | Labelling | Swap | Example | HealthScore,
+    duplicates: Mapping[tuple[str, str, int], bool],
 ) -> bool:
     return (row.example_id, row.source, row.position) not in duplicates
 

@@ -13,12 +13,11 @@ from typing import Any, BinaryIO, Literal
 import pydantic
 
 from transforms.errors import RecordError
-from transforms.outlines import pack
 from transforms.read.apart import example_of
 from transforms.read.boxes import around
 from transforms.read.common import Bad, Source, as_text, checked_box, clean, whole
 from transforms.read.gathering import Annotations
-from transforms.read.masks import outlined
+from transforms.read.masks import outlined, polygons_outline
 from transforms.read.settings import Outlined
 from transforms.records import Box, Example, Slice
 
@@ -76,4 +75,4 @@ def _box(shape: Any, masks: bool) -> Box:
         raise RecordError("malformed_record", f"the points of {name!r} are not pairs of numbers") from error
     box = checked_box(name, *edges)
     is_polygon = masks and shape.get("shape_type") == "polygon" and len(points) > 2
-    return outlined(box, pack([points])) if is_polygon else box
+    return outlined(box, polygons_outline([points])) if is_polygon else box

@@ -24,7 +24,8 @@ def polygons_outline(polygons: Sequence[Any]) -> bytes:
         RecordError: `malformed_record`, they are not at least three pairs of finite numbers each.
     """
     try:
-        found = [np.array(polygon, np.float64).reshape(-1, 2) for polygon in polygons]
+        with np.errstate(over="ignore"):  # what float32 cannot hold is not finite
+            found = [np.array(polygon, np.float64).reshape(-1, 2).astype(np.float32) for polygon in polygons]
     except (TypeError, ValueError, OverflowError) as error:
         raise RecordError("malformed_record", "a polygon is not pairs of numbers") from error
     if any(len(points) < 3 or not np.isfinite(points).all() for points in found):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transforms.columns import COMPUTED_KEYS
+from transforms.health import Health
 from transforms.labels import AssociatedPair, Association
 from transforms.records import Finding
 from transforms.write.paths import RunPaths
@@ -67,6 +68,7 @@ def build_manifest(
     parts: Iterable[Part],
     findings: Sequence[Finding],
     associations: Sequence[Association],
+    health: Sequence[Health],
     finished: datetime.datetime,
 ) -> dict[str, Any]:
     """The manifest as a dict ready for JSON.
@@ -77,6 +79,7 @@ def build_manifest(
         parts: every file of every table.
         findings: every finding.
         associations: one for each slice column, in any order.
+        health: of the models whose heatmaps were compared with those of controls.
         finished: UTC time.
     """
     records = counts.get(("records",), 0)
@@ -117,6 +120,7 @@ def build_manifest(
             if finding.verdict in FLAGS
         ],
         **run.details,
+        "models": _models(run.details["models"], health),
         "data": {**run.details["data"], "associations": _associations(run.slices, associations)},
     }
 
@@ -202,6 +206,14 @@ def _tests(findings: Sequence[Finding]) -> dict[str, dict[str, int]]:
     )
     models = sorted({finding.model for finding in findings})
     return {model: {name: counts[model, name] for name in tested} for model in models}
+
+
+def _models(models: Sequence[Mapping[str, Any]], health: Sequence[Health]) -> list[dict[str, Any]]:
+    """What is known of each model, with its health last; None where it was not asked."""
+    of_model = {row.model: _plain(row, Health) for row in health}
+    for row in of_model.values():
+        del row["model"]
+    return [{**model, "health": of_model.get(model["name"])} for model in models]
 
 
 def _verdicts(findings: Sequence[Finding]) -> dict[str, Any]:

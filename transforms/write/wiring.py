@@ -15,6 +15,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.exemplars import Showing
+from transforms.health import Health
 from transforms.labels import Association
 from transforms.records import DeadLetter, Finding, Score, Summary
 from transforms.write.exemplars import (
@@ -45,7 +46,7 @@ class WriteReport(beam.PTransform):
     """The four tables and their counts -> Parquet files and the manifest.
 
     Takes a dict of PCollections: `scores`, `summaries`, `findings`, `dead_letters`, `counts` of (key, count)
-    pairs as `transforms.write.manifest.Counts` has them, and `associations` of the data.
+    pairs as `transforms.write.manifest.Counts` has them, `associations` of the data, `health` of the models.
 
     Attributes:
         run: what is known of the run.
@@ -81,6 +82,7 @@ class WriteReport(beam.PTransform):
                 counts=beam.pvalue.AsDict(tables["counts"]),
                 findings=beam.pvalue.AsList(tables["findings"]),
                 associations=beam.pvalue.AsList(tables["associations"]),
+                health=beam.pvalue.AsList(tables["health"]),
             )
         )
 
@@ -193,6 +195,22 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def claim_text(path: str, text: str) -> None:
+    """Writes a small file that must not exist yet; of two who try at once on one machine, one succeeds.
+
+    Raises:
+        FileExistsError: it exists.
+    """
+    if "://" in path:
+        if FileSystems.exists(path):
+            raise FileExistsError(path)
+        write_text(path, text)
+        return
+    _make_parent(path)
+    with open(path, "x", encoding="utf-8") as file:
+        file.write(text)
+
+
 def parts_of(paths: RunPaths, table: str) -> list[str]:
     """The files of one table of a run that has been published, in the order of their names."""
     return sorted(file.path for file in FileSystems.match([paths.part(table, "*")])[0].metadata_list)
@@ -285,6 +303,7 @@ def _publish(
     counts: Mapping[tuple[str, ...], int],
     findings: Sequence[Finding],
     associations: Sequence[Association],
+    health: Sequence[Health],
 ) -> dict[str, Any]:
     present = {part.table for part in parts}
     # A table without rows still gets a file, so that a query over it finds its columns.
@@ -294,7 +313,7 @@ def _publish(
     if FileSystems.exists(run.paths.staging):
         FileSystems.delete([run.paths.staging])
     finished = datetime.datetime.now(datetime.UTC)
-    manifest = build_manifest(run, counts, parts, findings, associations, finished)
+    manifest = build_manifest(run, counts, parts, findings, associations, health, finished)
     text = to_json(manifest)
     write_text(run.paths.record("report.html"), render_again(run.paths, json.loads(text)))
     write_text(run.paths.record("manifest.json"), text)

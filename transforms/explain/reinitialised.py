@@ -1,0 +1,158 @@
+"""Classifiers with weights drawn anew: the controls that a trained model's explanations must differ from.
+
+The test is that of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018. Theirs draws weights as
+before training; a model file does not say how that was. Here every weight keeps its own values, in random
+order and with random signs: the same scale, for any kind of file. The order alone would not do: what a ReLU
+lets through is positive, so a layer whose weights are negative on average is silent in any order.
+
+Biases and normalisation, which are vectors, stay as they are.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from transforms.explain.model import Anatomy
+from transforms.explain.program import Program
+
+# The weights behind the explained layer only, or all.
+Part = Literal["head", "network"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trace:
+    """A trace of a classifier as it is.
+
+    Attributes:
+        graph: the traced graph.
+        images: what the classifier was called on.
+        anatomy: its parts.
+    """
+
+    graph: Any
+    images: tf.Tensor
+    anatomy: Anatomy
+
+
+class Reinitialised(Program):
+    """A program that runs its classifier with weights drawn anew.
+
+    The classifier is traced as it is, and the trace copied with other weights in their places; so the
+    explained layers and the logits stand where those of the trained model do, whatever its file is.
+
+    Args:
+        trained: the program of the trained model, which is left as it is.
+        part: `head` for the weights behind the first explained layer, `network` for all.
+        batch_size: images in one pass; others are traced when they come.
+    """
+
+    def __init__(self, trained: Program, part: Part, batch_size: int) -> None:
+        super().__init__(trained.classifier, trained.request)
+        self._traces: dict[int, _Trace] = {}
+        self._drawn: dict[str, NDArray[Any] | tf.Variable] = {}  # by the name of the tensor in every trace
+        for source, values, behind in _weights(self._traced(batch_size)):
+            if behind or part == "network":
+                drawn = shuffled(values)
+                is_variable = source.dtype == tf.resource
+                self._drawn[source.name] = tf.Variable(drawn, trainable=False) if is_variable else drawn
+
+    @property
+    def freezes(self) -> bool:
+        """False: for a few batches it would not pay."""
+        return False
+
+    def dissect(self, values: tf.Tensor) -> Anatomy:
+        """As for the trained model, in a copy of it with the drawn weights."""
+        trace = self._traced(values.shape[0])
+        graph, anatomy = tf.compat.v1.get_default_graph(), trace.anatomy
+        replaced = {trace.images.name: values}
+        for variable in trace.graph.variables:
+            graph.watch_variable(variable)
+        replaced.update({inside.name: graph.capture(outside) for outside, inside in trace.graph.captures})
+        for name, drawn in self._drawn.items():
+            if isinstance(drawn, tf.Variable):
+                graph.watch_variable(drawn)
+                replaced[name] = graph.capture(drawn.handle)
+            else:
+                replaced[name] = tf.constant(drawn)
+        wanted = [anatomy.logits, *(cut.tensor for cut in anatomy.cuts)]
+        logits, *tensors = tf.graph_util.import_graph_def(
+            trace.graph.as_graph_def(),
+            input_map=replaced,
+            return_elements=[tensor.name for tensor in wanted],
+            name="reinitialised",
+        )
+        cuts = [dataclasses.replace(c, tensor=t) for c, t in zip(anatomy.cuts, tensors, strict=True)]
+        return dataclasses.replace(anatomy, cuts=cuts, logits=logits)
+
+    def _traced(self, batch_size: int) -> _Trace:
+        if batch_size not in self._traces:
+            found: list[tuple[tf.Tensor, Anatomy]] = []
+
+            def trace(pixels: tf.Tensor) -> list[tf.Tensor]:
+                images = self.normalised(pixels)  # so that tensors are named as in a trained engine's trace
+                found.append((images, super(Reinitialised, self).dissect(images)))
+                return []
+
+            pixels = tf.TensorSpec((batch_size, *self.image_input.size, 3), tf.uint8)
+            with tf.init_scope():
+                traced = tf.function(trace, autograph=False).get_concrete_function(pixels)
+            self._traces[batch_size] = _Trace(traced.graph, *found[0])
+        return self._traces[batch_size]
+
+
+def shuffled(values: NDArray[Any]) -> NDArray[Any]:
+    """The same values in random order and with random signs, drawn alike in any process and from any file."""
+    random = np.random.default_rng(zlib.crc32(values.tobytes()))
+    order = random.permutation(values.ravel()).reshape(values.shape)
+    return np.where(random.random(values.shape, np.float32) < 0.5, order, -order)
+
+
+def _weights(trace: _Trace) -> Iterator[tuple[tf.Tensor, NDArray[Any], bool]]:
+    """The weights in a trace, their values, and whether each is used behind the first explained layer only.
+
+    A weight is a variable or a constant that meets the image on its way, as the kernel of a convolution does.
+    """
+    sources = {source.name: (source, values) for source, values in _sources(trace.graph)}
+    origins: dict[str, set[str]] = {name: {name} for name in sources}
+    seen, behind = {trace.images.name}, {trace.anatomy.cuts[0].tensor.name}
+    uses: dict[str, set[bool]] = {}
+    for op in trace.graph.get_operations():  # in creation order, so inputs come before outputs
+        inputs, outputs = ({tensor.name for tensor in tensors} for tensors in (op.inputs, op.outputs))
+        used = set().union(*(origins.get(name, set()) for name in inputs))
+        if inputs & behind:
+            behind |= outputs
+        if inputs & seen:
+            seen |= outputs
+            for name in used:
+                uses.setdefault(name, set()).add(bool(inputs & behind))
+        elif used:
+            origins.update({name: origins.get(name, set()) | used for name in outputs})
+    for name, (source, values) in sources.items():
+        if name in uses:
+            yield source, values, uses[name] == {True}
+
+
+def _sources(graph: Any) -> Iterator[tuple[tf.Tensor, NDArray[Any]]]:
+    """Variables and constants that may be weights, with their values: floating, or int8 where quantised."""
+    variables = {id(variable.handle): variable for variable in graph.variables}
+    for outside, inside in graph.captures:
+        variable = variables.get(id(outside))
+        if variable is not None and _is_weight(variable):
+            yield inside, variable.numpy()
+    for op in graph.get_operations():
+        if op.type == "Const" and _is_weight(op.outputs[0]):
+            values = tf.make_ndarray(op.get_attr("value"))
+            # The same for every image is a constant input or the first state of a loop, but no weight.
+            if (values != values[:1]).any():
+                yield op.outputs[0], values
+
+
+def _is_weight(values: tf.Variable | tf.Tensor) -> bool:
+    shape = values.shape.as_list()
+    return bool((values.dtype.is_floating or values.dtype == tf.int8) and np.prod(shape[:-1]) > 1)
