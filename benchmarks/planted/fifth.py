@@ -1,4 +1,4 @@
-"""Is a marked fifth of a class found, without a column that tells it? `python -m benchmarks.planted.fifth DIR`.
+"""Is a marked fifth of a class found, and no column tells it? `python -m benchmarks.planted.fifth FOLDER`.
 
 Takes the models with a tag or a frame that `make validate` or `make validate-full` has trained, and audits
 each on pictures of which only a fifth of the class carries the shortcut, with no metadata at all.
