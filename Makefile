@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DRAWS := $(VENV)/.draws
+GCP := $(VENV)/.gcp
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow check format bench bench-peers bench-memory bench-audit bench-report bench-bfloat16 validate validate-full clean
+.PHONY: help demo test test-slow test-engines test-faults check format bench bench-peers bench-memory bench-audit bench-report bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -19,6 +20,10 @@ $(INSTALLED): setup.py pyproject.toml constraints.txt
 
 $(DRAWS): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+$(GCP): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[gcp]'
 	touch $@
 
 # xplique's pin of TensorFlow is overruled by --no-deps; peers.txt says why.
@@ -36,6 +41,12 @@ test: $(INSTALLED)  ## run the default test suite
 
 test-slow: $(INSTALLED)  ## run what the default suite leaves out: every family of keras.applications
 	$(BIN)/pytest -m slow
+
+test-engines: $(GCP)  ## the same rows on Prism, Flink, several processes, a portable worker, as Dataflow gets it
+	$(BIN)/pytest -m engines tests/engines
+
+test-faults: $(INSTALLED)  ## kill, fill, remove, corrupt while it runs; docs/reliability.md
+	$(BIN)/pytest -m faults tests/faults
 
 check: $(INSTALLED)  ## formatting, lint, types
 	$(BIN)/ruff format --check

@@ -18,7 +18,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["pipeline*", "transforms*", "demo*"]),
     package_data={"transforms.write": ["templates/*"], "transforms.write.report": ["templates/*"]},
-    entry_points={"console_scripts": ["gradcam-audit = pipeline.cli:main"]},
+    entry_points={"console_scripts": ["gradcam-audit = pipeline.cli:command"]},
     install_requires=[
         "apache-beam>=2.77,<3",  # the pipeline: one graph for one machine, Flink and Dataflow
         "tensorflow>=2.21,<3",  # runs the models and differentiates them

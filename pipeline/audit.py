@@ -44,8 +44,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
-    explained = read["examples"] | "Explain" >> ExplainExamples(
-        plan.specs, config.explain, config.computed_slices
+    explaining = ExplainExamples(plan.specs, config.explain, config.computed_slices)
+    explained = read["examples"] | "Explain" >> explaining.with_resource_hints(
+        **config.explain.resource_hints
     )
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
@@ -134,9 +135,10 @@ def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: An
     samples = examples | "Sample" >> SampleExamples(
         plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
     )
+    swapping = SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
     return (
         again
-        | "SwapBackgrounds" >> SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
+        | "SwapBackgrounds" >> swapping.with_resource_hints(**config.explain.resource_hints)
         | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
     )
 
@@ -144,9 +146,10 @@ def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: An
 def _health(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, allowed: Allowed) -> Any:
     """Heatmaps of sampled examples beside those of the same networks with weights drawn anew."""
     method, images = plan.run.details["verdict_method"], config.judge.health_images
+    comparing = CompareControls(plan.specs, config.explain, method, images, examples)
     return (
         again
-        | "CompareControls" >> CompareControls(plan.specs, config.explain, method, images, examples)
+        | "CompareControls" >> comparing.with_resource_hints(**config.explain.resource_hints)
         | "MeasureHealth" >> MeasureHealth(allowed)
         | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
     )

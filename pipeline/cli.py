@@ -5,13 +5,17 @@ and Beam are imported by the commands that need them, so that help and usage err
 """
 
 import argparse
+import atexit
+import contextlib
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline import __version__
 from pipeline.on_runs import add_card, add_compare, add_gate, add_history, add_report, positive
@@ -20,6 +24,18 @@ from pipeline.quiet import quiet_imports
 from transforms.errors import AuditError, UsageError, did_you_mean
 
 DONE, BAD_USAGE, RUN_FAILED = 0, 2, 3
+
+
+def command() -> NoReturn:
+    """The process of `gradcam-audit`: runs one command and ends, whatever a failed runner left waiting."""
+    status = main()
+    if status == RUN_FAILED:
+        # Threads that Beam has for its workers would be waited for, and may wait for what is lost.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        atexit._run_exitfuncs()
+        os._exit(status)
+    sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,17 +55,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What goes wrong in a worker is told once, at the end, with its traceback in a file.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     try:
-        status: int = arguments.function(arguments, rest)
+        with _termination():
+            status: int = arguments.function(arguments, rest)
     except AuditError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_USAGE if isinstance(error, UsageError) else RUN_FAILED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except KeyboardInterrupt:
-        print("error: interrupted; no manifest was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"error: {str(stop) or 'interrupted'}; no manifest was written", file=sys.stderr)
         return RUN_FAILED
     return status
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[None]:
+    """Lets SIGTERM, which schedulers send, end the block as Ctrl-C does."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise KeyboardInterrupt("terminated")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
 def _parser() -> argparse.ArgumentParser:

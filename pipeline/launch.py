@@ -1,6 +1,9 @@
 """Start a planned run, watch it, and fetch what it wrote."""
 
 import contextlib
+import datetime
+import os
+import signal
 import sys
 import threading
 import traceback
@@ -16,13 +19,16 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.audit import audit
 from pipeline.config import Config
 from pipeline.plan import Plan
-from transforms.errors import RunError
+from pipeline.runs import started_runs
+from transforms.errors import RunError, UsageError
 from transforms.progress import PROGRESS
 from transforms.write.manifest import to_json
-from transforms.write.wiring import read_manifest, write_text
+from transforms.write.wiring import claim_text, read_manifest, write_text
 
 # The runner in this process. Beam's "DirectRunner" would first try to download another one.
 LOCAL_RUNNER = "FnApiRunner"
+# Clocks of machines that start runs below one output may be this far apart.
+_CLOCKS_DIFFER = datetime.timedelta(minutes=5)
 
 
 def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str) -> dict[str, Any] | None:
@@ -38,6 +44,7 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         The manifest, or None where the runner has only accepted the job (a Dataflow template).
 
     Raises:
+        UsageError: another run took the id meanwhile, or the clock was set back.
         RunError: the pipeline failed, or what it wrote is not a complete audit.
     """
     paths = plan.run.paths
@@ -49,16 +56,21 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         "tool": plan.run.details["tool"],
         "runner": runner,
     }
+    _check_clock(plan)
     config_text = yaml.safe_dump(plan.run.details["config"], sort_keys=False, allow_unicode=True)
     try:
-        write_text(paths.record("started.json"), to_json(started))
+        claim_text(paths.record("started.json"), to_json(started))
         write_text(paths.record("config.yaml"), config_text)
+    except FileExistsError as error:
+        raise UsageError(
+            f"run id {paths.run_id!r} exists already below {paths.output}; give another --run-id"
+        ) from error
     except OSError as error:
         raise RunError(f"cannot write below {paths.output}: {error}") from error
     try:
         pipeline = beam.Pipeline(runner=runner, options=options)
         audit(pipeline, config, plan)
-        with _progress(len(plan.listing.shards)):
+        with _progress(len(plan.listing.shards)), _watched_workers():
             pipeline.run().wait_until_finish()
     except Exception as error:  # whatever a runner raises, the user gets one line and the whole in a file
         where = _keep_traceback(error, paths.record("error.txt"))
@@ -70,6 +82,17 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
     return manifest
 
 
+def _check_clock(plan: Plan) -> None:
+    """The gate judges the run that was started last, so a run must not seem older than the one before it."""
+    runs = started_runs(plan.run.paths.output)
+    now = datetime.datetime.fromisoformat(plan.run.started)
+    if runs and datetime.datetime.fromisoformat(runs[-1].started) > now + _CLOCKS_DIFFER:
+        raise UsageError(
+            f"the clock says {plan.run.started}, but run {runs[-1].paths.run_id} was started at "
+            f"{runs[-1].started}; set the clock, or move that run's folder out of runs"
+        )
+
+
 def _keep_traceback(error: Exception, path: str) -> str:
     """Writes the traceback beside the run's other records, where the disk still takes it."""
     try:
@@ -77,6 +100,29 @@ def _keep_traceback(error: Exception, path: str) -> str:
     except OSError:
         return ""
     return f"; traceback in {path}"
+
+
+@contextlib.contextmanager
+def _watched_workers() -> Iterator[None]:
+    """Ends the block with a RuntimeError where a worker process dies: the local runner would wait forever."""
+    lost: list[object] = []
+
+    def of_thread(error: threading.ExceptHookArgs) -> None:
+        if error.thread is not None and error.thread.name == "run_worker":
+            lost.append(error.exc_value)
+            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            usual(error)
+
+    usual, threading.excepthook = threading.excepthook, of_thread
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not lost:
+            raise
+        raise RuntimeError(str(lost[0])) from None
+    finally:
+        threading.excepthook = usual
 
 
 @contextlib.contextmanager

@@ -178,6 +178,16 @@ def test_objects(count, expected):
     assert expected == value_of("objects", grey(128), example)
 
 
+def test_what_is_to_be_ignored_is_no_object_and_no_background_either():
+    crowd = Box("cat", 16, 16, 48, 48, ignored=True)
+    example = make_example(boxes=[crowd])
+    pixels = grey(20)
+    pixels[16:48, 16:48] = 255
+    assert "none" == value_of("objects", pixels, example)
+    assert "none" == value_of("box_size", pixels, example)
+    assert "dark" == value_of("brightness", pixels, example)
+
+
 def test_a_large_picture_is_described_as_its_small_copy():
     small = np.random.default_rng(0).integers(0, 256, (144, 192, 3), np.uint8)
     small[:, :, 0] //= 2

@@ -221,6 +221,13 @@ def test_health_is_shown_where_a_run_has_it(page: Path, tmp_path: Path) -> None:
     assert 2 == text.count(f"<p>It {html.escape(HOSTILE)}.</p>")
 
 
+def test_defects_of_annotations_are_counted_in_the_page(page: Path, tmp_path: Path) -> None:
+    text = changed(page, tmp_path, defects={"clipped_box": 1234})
+
+    parsed(text)
+    assert '<tr><th scope="row">clipped box</th><td>1,234</td></tr>' in text
+
+
 def test_waivers_are_shown_with_their_findings(page: Path, tmp_path: Path) -> None:
     manifest = json.loads((page.parent / "manifest.json").read_text())
     first, second = (row["finding_id"] for row in manifest["flagged"][:2])

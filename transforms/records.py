@@ -54,10 +54,12 @@ class Shard:
     Attributes:
         name: names the shard in output files; the same for the same listing.
         paths: usually one file; several where the format has one file for each image.
+        version: size and time of the one file when the run was planned; None where there are several.
     """
 
     name: str
     paths: List[str]
+    version: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)

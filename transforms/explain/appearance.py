@@ -8,7 +8,7 @@ boxes: that blue things are blue says nothing of how their pictures were taken.
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,10 @@ class _Picture:
 
     def outside(self, width: int, height: int) -> NDArray[np.bool_]:
         """The pixels of a copy of that size that lie in no box; shape (height, width)."""
-        boxes = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in self.boxes]
+        boxes = [
+            (x0 * width, y0 * height, x1 * width, y1 * height)
+            for x0, y0, x1, y1 in self.shares(self.example.boxes)
+        ]
         outside = ~pixel_mask(boxes, width, height)
         return outside if outside.mean() >= _LEAST_OUTSIDE else np.ones_like(outside)
 
@@ -86,14 +89,13 @@ class _Picture:
 
     @property
     def objects(self) -> list[Box]:
-        """The annotated boxes, ignore regions left out."""
+        """The boxes, without those to be ignored."""
         return [box for box in self.example.boxes if not box.ignored]
 
-    @property
-    def boxes(self) -> list[Rectangle]:
-        """The boxes inside the picture, in shares of it."""
+    def shares(self, boxes: Iterable[Box]) -> list[Rectangle]:
+        """What of the boxes lies inside the picture, in shares of it."""
         across, down = (1, 1) if self.example.relative else self.image.size
-        edges = [(b.xmin / across, b.ymin / down, b.xmax / across, b.ymax / down) for b in self.objects]
+        edges = [(b.xmin / across, b.ymin / down, b.xmax / across, b.ymax / down) for b in boxes]
         return [inside for box in edges if (inside := clip(box, (0.0, 0.0, 1.0, 1.0))) is not None]
 
 
@@ -193,7 +195,8 @@ def _file_format(picture: _Picture) -> str:
 
 def _box_size(picture: _Picture) -> str:
     """By the share of the picture that its largest box covers."""
-    largest = max(((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in picture.boxes), default=None)
+    shares = picture.shares(picture.objects)
+    largest = max(((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in shares), default=None)
     return "none" if largest is None else _bin(largest, (_SMALL, _LARGE), ("small", "medium", "large"))
 
 

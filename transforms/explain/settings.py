@@ -174,6 +174,23 @@ class ExplainSettings(Settings):
         description="pixels of an image above which it is a dead letter, and not decoded: a few bytes can "
         "claim any size",
     )
+    accelerator: str | None = pydantic.Field(
+        None,
+        pattern=r"^type:[a-z0-9-]+;count:[1-9][0-9]*(;[a-z0-9:._-]+)*$",
+        description="Dataflow only: the accelerator of the workers that hold the models, such as "
+        "type:nvidia-tesla-t4;count:1;install-nvidia-driver; all other workers have none",
+    )
+    min_ram: str | None = pydantic.Field(
+        None,
+        pattern=r"^[0-9]+(\.[0-9]+)?(B|[KMGT]i?B)$",
+        description="Dataflow only: the least memory of the workers that hold the models, such as 24GB",
+    )
+
+    @property
+    def resource_hints(self) -> dict[str, str]:
+        """What the steps that hold the models ask of their workers, by Beam's names."""
+        hints = {"accelerator": self.accelerator, "min_ram": self.min_ram}
+        return {name: value for name, value in hints.items() if value is not None}
 
     @pydantic.model_validator(mode="after")
     def _judgeable(self) -> "ExplainSettings":

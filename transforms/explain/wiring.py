@@ -95,8 +95,8 @@ class ExplainExamples(beam.PTransform):
             | "Explain" >> RunInference(ExplainerHandler(self.specs, self.settings, self.computed))
             | "Split"
             >> beam.ParDo(_Split())
+            .with_output_types(Explanation, labellings=Labelling, dead_letters=DeadLetter)
             .with_outputs("labellings", "dead_letters", main="explanations")
-            .with_output_types(Explanation)
         )
 
 

@@ -10,36 +10,32 @@ outside has no say. The clusters come from a third of the sample; all is tested 
   as common in the others;
 - its heat has a place that can be named.
 
-The larger of the two p-values is one for "either is false" (intersection-union test, Berger 1982). Clusters
-are Ward's (JASA 1963), of the square roots of shares, whose Euclidean distance is Hellinger's.
+The larger of the two p-values is one for "either is false" (intersection-union test, Berger 1982).
 """
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster import hierarchy
 
 from transforms.columns import MODE_KEY
 from transforms.geometry import Floats
 from transforms.judge.associations import fisher_p_value
 from transforms.judge.heat import Heat
+from transforms.judge.patterns import Clusters, Maps
 from transforms.judge.places import Place, divergence, ratio_error, stands_out
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.sightings import CELLS, Sightings
-from transforms.judge.slices import MAX_P_VALUE, is_lower
+from transforms.judge.slices import MAX_P_VALUE, MIN_DIFFERENCE
 from transforms.judge.statistics import Tally, benjamini_hochberg, welch
 from transforms.judge.verdicts import finding
 from transforms.judge.wording import in_words
 from transforms.records import Finding, Group
 from transforms.regions import ALL_REGIONS, region_rectangles
 
-# Clusters that are looked for in a class.
-_CLUSTERS = 8
-# A cluster reaches as far as this share of its members; what lies farther off belongs to none.
-_REACH = 0.95
 # Cohen's d. A mode is chosen for being unlike the rest, and innocent ones reach nearly this.
 MIN_EFFECT = 1.0
 # How many times as common a mode must be as in the class, but one, in which it is commonest: one other class
@@ -63,77 +59,16 @@ _MASKS = _masks()
 
 
 @dataclasses.dataclass(frozen=True)
-class _Maps:
-    """The sampled maps of a class, in the order of their hashes.
-
-    Attributes:
-        ids: example ids.
-        shares: density shares, shape (n,).
-        heats: heat outside the boxes, shape (n, 64).
-        patterns: square roots of where it lies, shape (n, 64); of length 1, or 0 where there is none.
-    """
-
-    ids: Sequence[str]
-    shares: Floats
-    heats: Floats
-    patterns: Floats
-
-    @classmethod
-    def of(cls, sightings: Sightings) -> "_Maps":
-        heats = sightings.heats
-        totals = heats.sum(axis=1, keepdims=True)
-        patterns = np.sqrt(np.divide(heats, totals, out=np.zeros_like(heats), where=totals > 0))
-        return cls([kept.example_id for kept in sightings.kept], sightings.density_shares, heats, patterns)
-
-    def __getitem__(self, part: slice) -> "_Maps":
-        return _Maps(self.ids[part], self.shares[part], self.heats[part], self.patterns[part])
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Clusters:
-    """Centres of patterns, shape (k, 64), and the squared distance up to which each reaches, shape (k,)."""
-
-    centres: Floats
-    reaches: Floats
-
-    @classmethod
-    def of(cls, patterns: Floats) -> "_Clusters":
-        """Clusters of two patterns or more."""
-        labels = hierarchy.fcluster(hierarchy.ward(patterns), _CLUSTERS, "maxclust")
-        members = [patterns[labels == label] for label in np.unique(labels)]
-        centres = np.stack([of.mean(axis=0) for of in members])
-        # From the centre of the others: a centre lies nearer to those it is made of than to any that follow.
-        reaches = [
-            float(np.quantile(_squared_distances(of, centre[None]), _REACH)) * (len(of) / (len(of) - 1)) ** 2
-            if len(of) > 1
-            else 0.0
-            for of, centre in zip(members, centres, strict=True)
-        ]
-        return cls(centres, np.array(reaches))
-
-    def assign(self, patterns: Floats) -> NDArray[np.int64]:
-        """The cluster of each pattern, -1 for none."""
-        distances = _squared_distances(patterns, self.centres)
-        nearest = distances.argmin(axis=1)
-        away = distances[np.arange(len(patterns)), nearest]
-        within = (away <= self.reaches[nearest]) & patterns.any(axis=1)
-        return np.where(within, nearest, -1)
-
-
-@dataclasses.dataclass(frozen=True)
 class _Mode:
-    """A tested mode.
+    """A mode that looks less at its object, elsewhere than the rest, and recurs.
 
     Attributes:
         group: its class.
         arms: density shares of the held-out images in it, and of the others of its class.
         usual: its share of the other class that it is held against.
-        p_value: of both questions; 1 where one of them is answered with no.
+        p_value: of both questions.
         effect: Cohen's d.
-        place: where it looks; None for one with a p-value of 1.
+        place: where it looks.
         exemplars: ids of the held-out images in it that look least at their object.
     """
 
@@ -142,7 +77,7 @@ class _Mode:
     usual: float
     p_value: float
     effect: float
-    place: Place | None
+    place: Place
     exemplars: Sequence[str]
 
     @property
@@ -163,16 +98,20 @@ def find_modes(sightings: Mapping[Group, Sightings], settings: JudgeSettings) ->
     Returns:
         A finding for each mode that passes, sorted by class, the commonest first.
     """
-    maps = {group: _Maps.of(sightings[group]) for group in sorted(sightings, key=lambda g: str(g.class_name))}
+    maps = {group: Maps.of(sightings[group]) for group in sorted(sightings, key=lambda g: str(g.class_name))}
     enough = {group: of for group, of in maps.items() if len(of) >= settings.min_images}
     tested = [mode for group in enough for mode in _tested(group, enough, settings.min_images)]
-    kept = benjamini_hochberg([mode.p_value for mode in tested], settings.fdr)
-    passed = [mode for mode, real in zip(tested, kept, strict=True) if real and mode.p_value <= MAX_P_VALUE]
+    kept = benjamini_hochberg([1.0 if mode is None else mode.p_value for mode in tested], settings.fdr)
+    passed = [
+        mode
+        for mode, real in zip(tested, kept, strict=True)
+        if mode is not None and real and mode.p_value <= MAX_P_VALUE
+    ]
     return list(_findings(passed))
 
 
-def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_Mode]:
-    """The modes of a class that have enough held-out images on either side, flagged or not."""
+def _tested(group: Group, maps: Mapping[Group, Maps], least: int) -> Iterator[_Mode | None]:
+    """The modes of a class that have enough held-out images on either side; None where a question fails."""
     own, others = maps[group], [of for name, of in maps.items() if name != group]
     if len(own) < 3 * least or not others:
         return
@@ -181,36 +120,45 @@ def _tested(group: Group, maps: Mapping[Group, _Maps], least: int) -> Iterator[_
     seen = seen[seen.any(axis=1)]
     if len(seen) < 2:
         return
-    clusters = _Clusters.of(seen)
+    clusters = Clusters.of(seen)
     assigned = clusters.assign(held_out.patterns)
     of_others: list[NDArray[np.int64]] = []
     for number in range(len(clusters.centres)):
         inside = assigned == number
-        count, rest = int(inside.sum()), int((~inside).sum())
-        if min(count, rest) < least:
+        if min(inside.sum(), (~inside).sum()) < least:
             continue
-        arms = _tally(held_out.shares[inside]), _tally(held_out.shares[~inside])
-        p_value, effect = welch(*arms)
-        usual, place = 0.0, None
-        if p_value <= MAX_P_VALUE and effect >= MIN_EFFECT and is_lower(*arms):
-            place = _place(held_out.heats[inside], held_out.heats[~inside])
-        if place is not None:
+        mode = _straying(group, held_out, inside)
+        if mode is not None:
             # Only now, since a model may have a thousand other classes.
             of_others = of_others or [clusters.assign(other.patterns) for other in others]
-            usual = _usual([float((found == number).mean()) for found in of_others])
-            recurs = count >= MIN_RECURRENCE * usual * len(held_out)
-            p_value = max(p_value, _recurrence(inside, [found == number for found in of_others]))
-            place = place if recurs else None
-        lowest = np.flatnonzero(inside)[np.argsort(held_out.shares[inside], kind="stable")[:_EXEMPLARS]]
-        yield _Mode(
-            group=group,
-            arms=arms,
-            usual=usual,
-            p_value=1.0 if place is None else p_value,
-            effect=effect,
-            place=place,
-            exemplars=[held_out.ids[index] for index in lowest],
-        )
+            mode = _recurring(mode, inside, [found == number for found in of_others])
+        yield mode
+
+
+def _straying(group: Group, held_out: Maps, inside: NDArray[np.bool_]) -> _Mode | None:
+    """The mode, if its images look less at their object than the others of the class, and at a place."""
+    shares = held_out.shares
+    if shares[~inside].mean() - shares[inside].mean() < MIN_DIFFERENCE:
+        return None
+    arms = _tally(shares[inside]), _tally(shares[~inside])
+    p_value, effect = welch(*arms)
+    if p_value > MAX_P_VALUE or effect < MIN_EFFECT:
+        return None
+    place = _place(held_out.heats[inside], held_out.heats[~inside])
+    lowest = np.flatnonzero(inside)[np.argsort(shares[inside], kind="stable")[:_EXEMPLARS]]
+    exemplars = [held_out.ids[index] for index in lowest]
+    return None if place is None else _Mode(group, arms, 0.0, p_value, effect, place, exemplars)
+
+
+def _recurring(
+    mode: _Mode, inside: NDArray[np.bool_], of_others: Sequence[NDArray[np.bool_]]
+) -> _Mode | None:
+    """The mode, if it is commoner in its class than in the others."""
+    usual = _usual([float(found.mean()) for found in of_others])
+    if inside.mean() < MIN_RECURRENCE * usual:
+        return None
+    p_value = max(mode.p_value, _recurrence(inside, of_others))
+    return dataclasses.replace(mode, usual=usual, p_value=p_value)
 
 
 def _usual(shares: Sequence[float]) -> float:
@@ -256,24 +204,19 @@ def _tally(shares: Floats) -> Tally:
     return tally
 
 
-def _squared_distances(patterns: Floats, centres: Floats) -> Floats:
-    """Shape (n, k)."""
-    return np.asarray(((patterns[:, None] - centres) ** 2).sum(axis=2))
-
-
 def _findings(modes: Sequence[_Mode]) -> Iterator[Finding]:
-    places: dict[tuple[Group, str], int] = {}
+    places: Counter[tuple[Group, str]] = Counter()
     for mode in sorted(modes, key=lambda mode: (str(mode.group.class_name), -mode.share)):
-        assert mode.place is not None
         name = mode.place.name
-        number = places[mode.group, name] = places.get((mode.group, name), 0) + 1
+        places[mode.group, name] += 1
+        number = places[mode.group, name]
         value = name if number == 1 else f"{name} {number}"
         group = dataclasses.replace(mode.group, kind="slice", slice_key=MODE_KEY, slice_value=value)
         yield finding(
             group,
             mode.arms[0],
             "suspect",
-            _message(mode, mode.place),
+            _message(mode),
             n=mode.arms[0].units,
             p_value=mode.p_value,
             cohens_d=mode.effect,
@@ -282,11 +225,11 @@ def _findings(modes: Sequence[_Mode]) -> Iterator[Finding]:
         )
 
 
-def _message(mode: _Mode, place: Place) -> str:
+def _message(mode: _Mode) -> str:
     own, rest = mode.arms
     of_class = f"{100 * mode.share:.0f} % of the class, such as {', '.join(mode.exemplars)}"
     return (
         f"{of_class} (usual: {100 * mode.usual:.0f} %): mean density share {own.density_share:.2f} against "
         f"{rest.density_share:.2f} in the rest of the class; Cohen's d {mode.effect:.2f}, "
-        f"p = {mode.p_value:.1g}{in_words(place, None, Heat.zero())}"
+        f"p = {mode.p_value:.1g}{in_words(mode.place, None, Heat.zero())}"
     )

@@ -54,7 +54,7 @@ def judge_slices(
         p_value, effect = tested[group]
         flagged = survives[group] and p_value <= MAX_P_VALUE and effect >= MIN_COHENS_D
         if is_computed(group.slice_key):
-            flagged &= is_lower(tally, rest)
+            flagged &= _lower_by(tally, rest) >= MIN_DIFFERENCE
         message = (
             f"mean density share {tally.density_share:.2f} against {rest.density_share:.2f} "
             f"in the rest of the class; Cohen's d {effect:.2f}, p = {p_value:.1g}"
@@ -63,8 +63,6 @@ def judge_slices(
         yield group, "suspect" if flagged else "unsuspected", message, found
 
 
-def is_lower(tally: Tally, rest: Tally) -> bool:
-    """Whether a mean density share is lower than that of the rest by what is worth a word unasked."""
-    assert tally.density_share is not None
-    assert rest.density_share is not None
-    return rest.density_share - tally.density_share >= MIN_DIFFERENCE
+def _lower_by(tally: Tally, rest: Tally) -> float:
+    """By how much the mean density share is lower than that of the rest."""
+    return (rest.density_share or 0.0) - (tally.density_share or 0.0)

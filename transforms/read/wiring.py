@@ -15,7 +15,7 @@ import apache_beam as beam
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.errors import DataError, RecordError
+from transforms.errors import DataError, RecordError, RunError
 from transforms.labels import Labelling
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source, clean
@@ -50,7 +50,7 @@ def list_shards(settings: DataSettings) -> Listing:
     """
     key = "path" if isinstance(settings, ImagesWithin) else "annotations"
     patterns = getattr(settings, key)
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         try:
             matched = FileSystems.match([pattern])[0].metadata_list
@@ -58,9 +58,9 @@ def list_shards(settings: DataSettings) -> Listing:
             raise DataError(f"data.{key}: {pattern!r} cannot be listed: {error}") from error
         if not matched:
             raise DataError(f"data.{key}: {pattern!r} matches no file")
-        found.update((file.path, file.size_in_bytes) for file in matched)
-    files = sorted(found.items())
-    paths = [path for path, _ in files]
+        found.update((file.path, file) for file in matched)
+    paths = sorted(found)
+    files = [(path, found[path].size_in_bytes) for path in paths]
     _names(settings)
     _metadata(settings, ())
     _sniff(paths, settings)
@@ -71,7 +71,8 @@ def list_shards(settings: DataSettings) -> Listing:
     shards = []
     for first in range(0, len(paths), step):
         label = "" if step > 1 else "-" + re.sub(r"[^A-Za-z0-9._-]", "_", posixpath.basename(paths[first]))
-        shards.append(Shard(f"{first // step:05d}{label}", paths[first : first + step]))
+        version = None if step > 1 else _version(found[paths[first]])
+        shards.append(Shard(f"{first // step:05d}{label}", paths[first : first + step], version))
     return Listing(shards, files)
 
 
@@ -156,7 +157,9 @@ class FindDuplicates(beam.PTransform):
 
 
 def _divided(reading: beam.DoFn) -> beam.ParDo:
-    return beam.ParDo(reading).with_outputs("dead_letters", main="examples").with_output_types(Example)
+    # Types before outputs: after them they are lost, and the records travel pickled.
+    typed = beam.ParDo(reading).with_output_types(Example, dead_letters=DeadLetter)
+    return typed.with_outputs("dead_letters", main="examples")
 
 
 class _ReadShard(beam.DoFn):
@@ -183,6 +186,7 @@ class _ReadShard(beam.DoFn):
         PROGRESS.add_shard()
 
     def _records(self, shard: Shard) -> Iterator[Any]:
+        _check_unchanged(shard)
         for path in shard.paths:
             try:
                 for record in _read(Source(path, shard.name, self._keys), self._settings):
@@ -190,6 +194,7 @@ class _ReadShard(beam.DoFn):
             except DataError as error:
                 # The first file was of the format when the run was planned; this one is not.
                 yield _dead(path, Bad(0, None, RecordError("corrupt_shard", str(error))))
+        _check_unchanged(shard)
 
     def _completed(self, example: Example) -> Example:
         """The example with names, joined metadata and cluster, which is no slice unless wanted as one."""
@@ -214,6 +219,23 @@ class _LoadImage(beam.DoFn):
         except (OSError, ValueError):
             error = RecordError("missing_image", f"image file {example.image_path!r} cannot be read")
             yield _dead(example.source, Bad(example.position, example.example_id, error))
+
+
+def _version(file: Any) -> str:
+    return f"{file.size_in_bytes} bytes of {file.last_updated_in_seconds:.6f}"
+
+
+def _check_unchanged(shard: Shard) -> None:
+    """A run reads its shards more than once, and must find the same records each time.
+
+    Raises:
+        RunError: the file is another one than when the run was planned.
+    """
+    if shard.version is None:
+        return
+    (path,) = shard.paths
+    if [shard.version] != [_version(file) for file in FileSystems.match([path])[0].metadata_list]:
+        raise RunError(f"data file {path!r} has changed since the run was planned; start it again")
 
 
 def _read(source: Source, settings: DataSettings) -> Iterator[Example | Bad]:

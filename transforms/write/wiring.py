@@ -195,6 +195,22 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def claim_text(path: str, text: str) -> None:
+    """Writes a small file that must not exist yet; of two who try at once on one machine, one succeeds.
+
+    Raises:
+        FileExistsError: it exists.
+    """
+    if "://" in path:
+        if FileSystems.exists(path):
+            raise FileExistsError(path)
+        write_text(path, text)
+        return
+    _make_parent(path)
+    with open(path, "x", encoding="utf-8") as file:
+        file.write(text)
+
+
 def parts_of(paths: RunPaths, table: str) -> list[str]:
     """The files of one table of a run that has been published, in the order of their names."""
     return sorted(file.path for file in FileSystems.match([paths.part(table, "*")])[0].metadata_list)

@@ -43,6 +43,7 @@ def _show_model(facts: Row, tables: Tables, shown: set[str]) -> dict[str, Any]:
     return {
         "name": name,
         "facts": facts,
+        "tests": tables.manifest.get("tests", {}).get(name, {}),
         "row": finding,
         "verdict": verdict,
         "severity": [*MEANINGS, verdict].index(verdict),
@@ -94,6 +95,7 @@ def show_data(tables: Tables) -> dict[str, Any]:
             for model, names in manifest["unmapped"].items()
         },
         "unmapped_in_all": {model: len(names) for model, names in manifest["unmapped"].items()},
+        "defects": manifest.get("defects", {}),
         "slices": manifest["slices"],
         "associations": manifest["data"]["associations"],
         "queries": {

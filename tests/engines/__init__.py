@@ -1,0 +1,1 @@
+"""One audit on every engine, for `make test-engines`: each writes the rows that the local runner writes."""
