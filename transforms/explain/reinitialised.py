@@ -54,12 +54,12 @@ class Reinitialised(Program):
     def __init__(self, trained: Program, part: Part, batch_size: int) -> None:
         super().__init__(trained.classifier, trained.request)
         self._traces: dict[int, _Trace] = {}
-        self._drawn: dict[str, NDArray[Any] | tf.Variable] = {}  # by the name of the tensor in every trace
-        for source, values, behind in _weights(self._traced(batch_size)):
-            if behind or part == "network":
-                drawn = shuffled(values)
-                is_variable = source.dtype == tf.resource
-                self._drawn[source.name] = tf.Variable(drawn, trainable=False) if is_variable else drawn
+        # By the name of what they replace in every trace: the handle of a variable, or a constant.
+        self._drawn = {
+            source.name: tf.Variable(shuffled(values), trainable=False)
+            for source, values, behind in _weights(self._traced(batch_size))
+            if behind or part == "network"
+        }
 
     @property
     def freezes(self) -> bool:
@@ -70,16 +70,11 @@ class Reinitialised(Program):
         """As for the trained model, in a copy of it with the drawn weights."""
         trace = self._traced(values.shape[0])
         graph, anatomy = tf.compat.v1.get_default_graph(), trace.anatomy
-        replaced = {trace.images.name: values}
-        for variable in trace.graph.variables:
-            graph.watch_variable(variable)
-        replaced.update({inside.name: graph.capture(outside) for outside, inside in trace.graph.captures})
+        replaced = {inside.name: graph.capture(outside) for outside, inside in trace.graph.captures}
+        replaced[trace.images.name] = values
         for name, drawn in self._drawn.items():
-            if isinstance(drawn, tf.Variable):
-                graph.watch_variable(drawn)
-                replaced[name] = graph.capture(drawn.handle)
-            else:
-                replaced[name] = tf.constant(drawn)
+            is_handle = trace.graph.get_tensor_by_name(name).dtype == tf.resource
+            replaced[name] = graph.capture(drawn.handle) if is_handle else drawn.read_value()
         wanted = [anatomy.logits, *(cut.tensor for cut in anatomy.cuts)]
         logits, *tensors = tf.graph_util.import_graph_def(
             trace.graph.as_graph_def(),
