@@ -33,7 +33,7 @@ OF_MODEL = (
 OF_PREPROCESS = "size, resize, crop, padding, interpolation, channels, scale, mean, std"
 OF_EXPLAIN = (
     "methods, targets, classes, polarity, channel_budget, batch_size, precision, decode, orientation, "
-    "boxes_orientation, max_pixels"
+    "boxes_orientation, max_pixels, accelerator, min_ram"
 )
 OF_JUDGE = (
     "fdr, suspect_margin, reference_model, min_images, confirm, epsilon, images_per_class, confirm_budget, "
