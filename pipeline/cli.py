@@ -27,15 +27,16 @@ DONE, BAD_USAGE, RUN_FAILED = 0, 2, 3
 
 
 def command() -> NoReturn:
-    """The process of `gradcam-audit`: runs one command and ends, whatever a failed runner left waiting."""
+    """The process of `gradcam-audit`: runs one command and ends, whatever threads are left.
+
+    Those that Beam has for its workers would be waited for, and may wait for what is lost; those of Arrow and
+    TensorFlow may outlive the interpreter, which then ends in an abort rather than with its exit status.
+    """
     status = main()
-    if status == RUN_FAILED:
-        # Threads that Beam has for its workers would be waited for, and may wait for what is lost.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        atexit._run_exitfuncs()
-        os._exit(status)
-    sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    atexit._run_exitfuncs()
+    os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

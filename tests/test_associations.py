@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from transforms.judge.associations import (
+from transforms.judge.data.associations import (
     associate,
     chi_squared_moments,
     column_test,
     fisher_p_value,
     normalised_mutual_information,
 )
-from transforms.judge.contingency import MAX_VALUES, Contingency
+from transforms.judge.data.contingency import MAX_VALUES, Contingency
 from transforms.judge.data.wiring import AssociateSlices
 from transforms.judge.settings import JudgeSettings
 from transforms.labels import Labelling

@@ -66,12 +66,12 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def in_process(arguments: Sequence[str], after: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command as `python -m pipeline` does, in a new process, and then some code."""
+    """Runs the command in a new process, and then some code."""
     code = f"""
-import runpy, sys
-sys.argv[1:] = {list(arguments)!r}
+import sys
+from pipeline.cli import main
 try:
-    runpy.run_module("pipeline", run_name="__main__")
+    assert not main({list(arguments)!r})
 except SystemExit as end:
     assert not end.code, end.code
 {after}

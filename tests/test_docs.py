@@ -10,9 +10,9 @@ import pytest
 from pipeline import __version__
 from pipeline.cli import main
 from transforms.geometry import View
-from transforms.judge.associations import MIN_EFFECT, MOST_PAIRS
 from transforms.judge.company import MIN_TOGETHER
-from transforms.judge.contingency import MAX_VALUES
+from transforms.judge.data.associations import MIN_EFFECT, MOST_PAIRS
+from transforms.judge.data.contingency import MAX_VALUES
 from transforms.judge.heat import PLACES
 from transforms.judge.places import MIN_EXCESS, MIN_FIXED, MIN_ODDS_RATIO, MIN_SIGMAS
 from transforms.judge.statistics import STATUSES

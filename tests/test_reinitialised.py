@@ -153,3 +153,14 @@ def test_a_halved_batch_has_the_same_weights(tmp_path: Path) -> None:
 
     assert 2 == control.batch_size
     np.testing.assert_allclose(whole, maps_of(control), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", ["scorecam", "ablationcam", "eigencam", "gradcam++"])
+def test_every_kind_of_method_has_controls(tmp_path: Path, method: str) -> None:
+    path = save_model(tmp_path / "flat.keras", head="flat", seed=1)
+    control = load_engine(str(path), (method,), batch_size=4).reinitialised("network", method)
+    same = load_engine(str(by_hand(path, [FIRST, LAST, DENSE, SCORES], tmp_path)), (method,), batch_size=4)
+    expected, found = (engine(IMAGES, TARGETS).heatmaps[method] for engine in (same, control))
+
+    assert found.any()
+    np.testing.assert_allclose(expected, found, rtol=1e-3, atol=1e-6)

@@ -70,6 +70,8 @@ class Reinitialised(Program):
         """As for the trained model, in a copy of it with the drawn weights."""
         trace = self._traced(values.shape[0])
         graph, anatomy = tf.compat.v1.get_default_graph(), trace.anatomy
+        for variable in (*trace.graph.variables, *self._drawn.values()):
+            graph.watch_variable(variable)  # else nobody could freeze the graph
         replaced = {inside.name: graph.capture(outside) for outside, inside in trace.graph.captures}
         replaced[trace.images.name] = values
         for name, drawn in self._drawn.items():

@@ -21,7 +21,7 @@ from transforms.judge.verdicts import CHANCE
 from transforms.records import Finding
 
 # How far the density share must stand above chance, and above the control image by image.
-MARGIN = 0.1
+SHARE_MARGIN, GAIN_MARGIN = 0.05, 0.1
 
 _SLOTS = ("images", "has_head", "trained", "head", "network", "gain", "similar", "similarity")
 _LOST = ("lost_trained", "lost_head", "lost_network")
@@ -163,7 +163,7 @@ def _verdict(
         f"density share {tally.mean('trained'):.2f} (at least {share_lower:.2f}) on {tally.images} images, "
         f"{tally.mean('network'):.2f} with all weights drawn anew"
     )
-    if share_lower > CHANCE + MARGIN and gain_lower > MARGIN:
+    if share_lower > CHANCE + SHARE_MARGIN and gain_lower > GAIN_MARGIN:
         return "trusted", f"explanation trusted: {compared}"
     needed = f"too little above that or above chance, {CHANCE}"
     if any(row.group_kind == "model" and row.verdict in ("confirmed", "hidden") for row in findings):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from transforms.columns import MODE_KEY
 from transforms.geometry import Floats
-from transforms.judge.associations import fisher_p_value
+from transforms.judge.data.associations import fisher_p_value
 from transforms.judge.heat import Heat
 from transforms.judge.patterns import Clusters, Maps
 from transforms.judge.places import Place, divergence, ratio_error, stands_out

@@ -37,7 +37,7 @@ def judged_rows(file: BinaryIO, model: str, target_layer: str, method: str) -> I
     part = pq.ParquetFile(file)
     asked = {"model": model, "target_layer": target_layer, "method": method, "target_rule": "annotated"}
     there = [name for name in _COLUMNS if name in part.schema_arrow.names]
-    for batch in part.iter_batches(_BATCH, columns=[*asked, *there]):
+    for batch in part.iter_batches(_BATCH, columns=[*asked, *there], use_threads=False):
         for name, value in asked.items():
             batch = batch.filter(pc.equal(batch.column(name), value))
         columns = {name: batch.column(name).to_pylist() for name in there}

@@ -189,16 +189,17 @@ def read_part(
         columns: only these; default: all.
         where: a filter as `pyarrow.parquet.read_table` takes it, such as `[("model", "=", "m")]`.
     """
+    # Arrow's threads may outlive the interpreter, which then ends in an abort rather than its exit status.
     wanted = list(TABLES[table].names if columns is None else columns)
     present = [name for name in wanted if name in pq.read_schema(file).names]
-    rows = pq.read_table(file, columns=present, filters=where).to_pylist()
+    rows = pq.read_table(file, columns=present, filters=where, use_threads=False).to_pylist()
     missing = dict.fromkeys(name for name in wanted if name not in present)
     return [{**row, **missing} for row in rows]
 
 
 def read_head(file: BinaryIO, count: int) -> list[dict[str, Any]]:
     """The first rows of one Parquet file, as dicts, without reading the others."""
-    batch = next(pq.ParquetFile(file).iter_batches(batch_size=count), None)
+    batch = next(pq.ParquetFile(file).iter_batches(batch_size=count, use_threads=False), None)
     rows: list[dict[str, Any]] = [] if batch is None else batch.to_pylist()
     return rows
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.judge.associations import associate
-from transforms.judge.contingency import Contingency, Name
+from transforms.judge.data.associations import associate
+from transforms.judge.data.contingency import Contingency, Name
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.wiring import AddUp
 from transforms.labels import Association, Labelling

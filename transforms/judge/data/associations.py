@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from transforms.geometry import Floats
-from transforms.judge.contingency import MAX_VALUES, Contingency, Name
+from transforms.judge.data.contingency import MAX_VALUES, Contingency, Name
 from transforms.judge.heat import UNIT
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import benjamini_hochberg
