@@ -159,7 +159,10 @@ def test_a_class_that_the_budget_was_not_spent_on_is_a_hypothesis_too() -> None:
 
     assert ("hidden", "insufficient") == (alone.verdict, among.verdict)
     assert alone.detectable_gap < among.detectable_gap  # type: ignore[operator]
-    assert "looked at; judge.confirm_budget went to more suspicious classes" == other.message
+    assert other.message == (
+        "looked at; no background swap: no other class could lend a background, or judge.confirm_budget went "
+        "to more suspicious classes"
+    )
 
 
 def test_the_donor_class_that_moves_a_clear_class_is_named() -> None:

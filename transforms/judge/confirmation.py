@@ -25,6 +25,11 @@ from transforms.judge.statistics import e_benjamini_hochberg, log10_mean_e
 from transforms.judge.verdicts import MODEL_LOG10_E
 from transforms.records import Finding
 
+_NO_SWAP = (
+    "no background swap: no other class could lend a background, or judge.confirm_budget went to more "
+    "suspicious classes"
+)
+
 
 def confirm(
     findings: Sequence[Finding], gaps: Mapping[GapKey, GapTally], settings: JudgeSettings
@@ -66,7 +71,7 @@ def _classes(
         for key in rows
         if key in gaps and gaps[key].count >= settings.min_images
     }
-    # A class that the budget was not spent on, since its heatmaps are less suspicious, is a hypothesis too.
+    # A class without a swap, such as one that the budget was not spent on, is a hypothesis too.
     unspent = [key for key, row in rows.items() if key not in gaps and row.log10_e_suspect is not None]
     evidence |= dict.fromkeys(unspent, -math.inf)
     flagged = _flags(evidence, settings.fdr)
@@ -74,7 +79,7 @@ def _classes(
     for key, finding in rows.items():
         tally = gaps.get(key, GapTally.zero())
         if key in unspent:
-            judged[key] = _untested(finding, "judge.confirm_budget went to more suspicious classes")
+            judged[key] = _untested(finding, _NO_SWAP)
             continue
         if key not in evidence:
             swaps = f"{tally.count} of {settings.min_images} needed background swaps"
