@@ -224,13 +224,13 @@ def make_health_score(
     *,
     trained: float | None = 0.85,
     head: float | None = 0.5,
-    network: float | None = 0.5,
+    networks: Sequence[float | None] = (0.5, 0.5, 0.5),
     similarity: float | None = None,
     has_head: bool = True,
     model: str = "m",
 ) -> HealthScore:
     kept = head if has_head else None
-    return HealthScore(model, "a.png", "set.json", 0, trained, has_head, kept, network, similarity)
+    return HealthScore(model, "a.png", "set.json", 0, trained, has_head, kept, list(networks), similarity)
 
 
 def make_details(*models: str, report: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -59,10 +59,13 @@ def test_maps_are_those_of_the_engine_and_its_controls(flat_model: Path) -> None
     targets = np.int32([[row.target_class] for row in trained])
 
     assert [one.example_id for one in examples] == [maps.example_id for maps in found]
-    for part in ("head", "network"):
-        expected = engine.reinitialised(part, "hirescam")(pixels, targets).heatmaps["hirescam"][:, 0]
+    head = engine.reinitialised("head", "hirescam")
+    networks = [engine.reinitialised("network", "hirescam", draw) for draw in range(3)]
+    for number, control in enumerate([head, *networks]):
+        expected = control(pixels, targets).heatmaps["hirescam"][:, 0]
         for row, maps in zip(expected, found, strict=True):
-            np.testing.assert_allclose(row, heatmap(getattr(maps, part)), rtol=1e-4, atol=1e-6)
+            drawn = [maps.head, *maps.networks][number]
+            np.testing.assert_allclose(row, heatmap(drawn), rtol=1e-4, atol=1e-6)
     for one, maps in zip(trained, found, strict=True):
         np.testing.assert_allclose(heatmap(one.heatmaps[1]), heatmap(maps.trained), rtol=1e-4, atol=1e-6)
         assert (one.target_boxes, one.other_boxes) == (maps.scene.target_boxes, maps.scene.other_boxes)
@@ -148,7 +151,7 @@ def coloured(index: int) -> Example:
 
 
 @pytest.mark.parametrize(
-    ("seed", "verdict"), [(None, "trusted"), *((seed, "not_trusted") for seed in range(6))]
+    ("seed", "verdict"), [(None, "trusted"), *((seed, "not_trusted") for seed in range(12))]
 )
 def test_a_network_that_sees_its_objects_is_trusted_and_random_ones_are_not(
     tmp_path: Path, seed: int | None, verdict: str

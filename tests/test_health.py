@@ -51,7 +51,7 @@ def maps_of(trained: Any, network: Any, head: Any = None, runner_up: Any = None,
         "other_boxes": [],
         **scene,
     }
-    heatmaps = {"trained": trained, "network": network, "head": head, "runner_up": runner_up}
+    heatmaps = {"trained": trained, "head": head, "runner_up": runner_up}
     return HealthMaps(
         model="m",
         example_id="a.png",
@@ -60,6 +60,7 @@ def maps_of(trained: Any, network: Any, head: Any = None, runner_up: Any = None,
         scene=Scene(**given_scene),
         map_height=2,
         map_width=2,
+        networks=[np.float32(network).tobytes()] * 3,
         **{name: None if v is None else np.float32(v).tobytes() for name, v in heatmaps.items()},
     )
 
@@ -69,15 +70,15 @@ def test_shares_of_a_hand_worked_image() -> None:
     even, zero, broken = [[1, 1], [1, 1]], [[0, 0], [0, 0]], [[1, np.nan], [0, 0]]
     (score,) = health_score(maps_of(even, zero, head=broken), Allowed())
 
-    assert HealthScore("m", "a.png", "set.json", 3, 0.5, True, None, None, None) == dataclasses.replace(
+    assert HealthScore("m", "a.png", "set.json", 3, 0.5, True, None, [None] * 3, None) == dataclasses.replace(
         score, trained=round(score.trained or 0, 9)
     )
     (headless,) = health_score(maps_of(zero, even), Allowed())
-    assert (None, False, None, 0.5) == (
+    assert (None, False, None, [pytest.approx(0.5)] * 3) == (
         headless.trained,
         headless.has_head,
         headless.head,
-        round(headless.network or 0, 9),
+        headless.networks,
     )
 
 
@@ -119,12 +120,12 @@ def test_similarity_is_pearsons_correlation(one: Any, other: Any, expected: floa
 
 
 def test_means_of_a_hand_worked_tally() -> None:
-    """A map without heat counts as chance."""
+    """A map without heat counts as chance; of the draws the second comes nearest."""
     tally = tally_health(
         [
-            make_health_score(trained=0.75, head=0.5, network=0.25, similarity=0.5),
-            make_health_score(trained=None, head=None, network=1.0, similarity=None),
-            make_health_score(trained=1.0, has_head=False, network=None, similarity=-0.25),
+            make_health_score(trained=0.75, head=0.5, networks=[0.0, 0.25, 0.5], similarity=0.5),
+            make_health_score(trained=None, head=None, networks=[0.0, 1.0, 0.5], similarity=None),
+            make_health_score(trained=1.0, has_head=False, networks=[None, None, 0.5], similarity=-0.25),
         ]
     )
     health = judge_health(model_finding(), tally, SETTINGS)
@@ -150,7 +151,7 @@ health_scores = st.builds(
     make_health_score,
     trained=shares_or_none,
     head=shares_or_none,
-    network=shares_or_none,
+    networks=st.lists(shares_or_none, min_size=3, max_size=3),
     similarity=st.none() | st.floats(-1, 1),
     has_head=st.booleans(),
 )
@@ -166,24 +167,25 @@ def test_tallies_merge_in_any_order(scores: list[HealthScore], cut: int, random:
 
 
 @pytest.mark.parametrize(
-    ("trained", "network", "images", "verdict"),
+    ("trained", "networks", "images", "verdict"),
     [
-        (0.85, 0.5, 128, "trusted"),
+        (0.85, [0.5, 0.5, 0.5], 128, "trusted"),
         # Two classes of six that look elsewhere.
-        (0.75, 0.56, 128, "trusted"),
-        (0.85, None, 128, "trusted"),
-        # Above chance, but so is the control; above the control, but not above chance.
-        (0.75, 0.7, 128, "not_trusted"),
-        (0.55, 0.2, 128, "not_trusted"),
-        (0.53, 0.53, 128, "not_trusted"),
-        (None, None, 128, "not_trusted"),
-        (0.85, 0.5, 4, "insufficient"),
+        (0.75, [0.5, 0.56, 0.4], 128, "trusted"),
+        (0.85, [None, None, None], 128, "trusted"),
+        # Above chance, but so is one control; above the controls, but not above chance.
+        (0.75, [0.7, 0.7, 0.7], 128, "not_trusted"),
+        (0.75, [0.3, 0.3, 0.7], 128, "not_trusted"),
+        (0.55, [0.2, 0.2, 0.2], 128, "not_trusted"),
+        (0.53, [0.53, 0.53, 0.53], 128, "not_trusted"),
+        (None, [None, None, None], 128, "not_trusted"),
+        (0.85, [0.5, 0.5, 0.5], 4, "insufficient"),
     ],
 )
-def test_a_model_must_stand_above_chance_and_above_its_control(
-    trained: float | None, network: float | None, images: int, verdict: str
+def test_a_model_must_stand_above_chance_and_above_every_control(
+    trained: float | None, networks: list[float | None], images: int, verdict: str
 ) -> None:
-    tally = tally_health([make_health_score(trained=trained, network=network)] * images)
+    tally = tally_health([make_health_score(trained=trained, networks=networks)] * images)
 
     assert verdict == judge_health(model_finding(), tally, SETTINGS).verdict
 
@@ -195,9 +197,9 @@ def test_at_the_margin_hardly_any_model_is_trusted(at: str) -> None:
     trusted, runs = 0, 200
     for _ in range(runs):
         scores = [
-            make_health_score(trained=0.1 + 0.9 * heads, network=0.0)
+            make_health_score(trained=0.1 + 0.9 * heads, networks=[0.0] * 3)
             if at == "chance"
-            else make_health_score(trained=0.9, network=0.6 + 0.4 * heads)
+            else make_health_score(trained=0.9, networks=[0.5, 0.6 + 0.4 * heads, 0.4])
             for heads in random.random(128) < 0.5
         ]
         trusted += judge_health(model_finding(), tally_health(scores), SETTINGS).verdict == "trusted"
@@ -211,7 +213,7 @@ def test_at_the_margin_hardly_any_model_is_trusted(at: str) -> None:
 )
 def test_a_swap_that_convicts_the_model_speaks_for_its_heatmaps(verdict: str, expected: str) -> None:
     """A model that looks past its objects in every class has low shares, and rightly so."""
-    tally = tally_health([make_health_score(trained=0.2, network=0.5)] * 128)
+    tally = tally_health([make_health_score(trained=0.2)] * 128)
 
     assert expected == judge_health(model_finding(verdict), tally, SETTINGS).verdict
 
@@ -225,7 +227,7 @@ def test_a_swap_that_convicts_the_model_speaks_for_its_heatmaps(verdict: str, ex
             True,
             128,
             "explanation trusted: density share 0.84 (at least 0.81) on 128 images, 0.50 with all weights "
-            "drawn anew",
+            "drawn anew, the nearest of 3 draws",
         ),
         (
             0.53125,
@@ -233,8 +235,8 @@ def test_a_swap_that_convicts_the_model_speaks_for_its_heatmaps(verdict: str, ex
             True,
             128,
             "explanation trusted: density share 0.53 (at least 0.51) on 128 images, 0.50 with all weights "
-            "drawn anew, too little above that or above chance, 0.5, but background swaps show that the "
-            "model depends on what lies outside the boxes",
+            "drawn anew, the nearest of 3 draws, too little above that or above chance, "
+            "0.5, but background swaps show that the model depends on what lies outside the boxes",
         ),
         (
             0.53125,
@@ -242,8 +244,8 @@ def test_a_swap_that_convicts_the_model_speaks_for_its_heatmaps(verdict: str, ex
             True,
             128,
             "explanation not to be trusted for this model: density share 0.53 (at least 0.51) on 128 images, "
-            "0.50 with all weights drawn anew, too little above that or above chance, 0.5; either its "
-            "heatmaps say nothing or it looks past its objects",
+            "0.50 with all weights drawn anew, the nearest of 3 draws, too little above that or above "
+            "chance, 0.5; either its heatmaps say nothing or it looks past its objects",
         ),
         (
             0.53125,
@@ -251,8 +253,9 @@ def test_a_swap_that_convicts_the_model_speaks_for_its_heatmaps(verdict: str, ex
             False,
             128,
             "explanation not to be trusted for this model: density share 0.53 (at least 0.51) on 128 images, "
-            "0.50 with all weights drawn anew, too little above that or above chance, 0.5; either its "
-            "heatmaps say nothing or it looks past its objects; judge.confirm: true would tell",
+            "0.50 with all weights drawn anew, the nearest of 3 draws, too little above that or above "
+            "chance, 0.5; either its heatmaps say nothing or it looks past its objects; "
+            "judge.confirm: true would tell",
         ),
         (
             0.84375,
@@ -264,7 +267,7 @@ def test_a_swap_that_convicts_the_model_speaks_for_its_heatmaps(verdict: str, ex
     ],
 )
 def test_the_words(trained: float, whole: str, confirm: bool, images: int, message: str) -> None:
-    tally = tally_health([make_health_score(trained=trained, network=0.5)] * images)
+    tally = tally_health([make_health_score(trained=trained)] * images)
     settings = JudgeSettings(confirm=confirm)
 
     assert message == judge_health(model_finding(whole), tally, settings).message
@@ -279,9 +282,7 @@ TALLIES = {
     },
     make_group(kind="slice", class_name="c0", slice_key="k", slice_value="v"): tally_of([make_score()] * 20),
 }
-TRUSTED, UNTRUSTED = (
-    tally_health([make_health_score(trained=trained, network=0.5)] * 128) for trained in (0.9, 0.5)
-)
+TRUSTED, UNTRUSTED = (tally_health([make_health_score(trained=trained)] * 128) for trained in (0.9, 0.5))
 
 
 def gaps(gap: float) -> dict[Any, GapTally]:

@@ -33,7 +33,7 @@ def by_hand(path: Path, layers: Sequence[int], folder: Path) -> Path:
     model = keras.models.load_model(path, compile=False)
     for index in layers:
         kernel, *rest = model.layers[index].get_weights()
-        model.layers[index].set_weights([shuffled(kernel), *rest])
+        model.layers[index].set_weights([shuffled(kernel, 0), *rest])
     model.save(folder / "by_hand.keras")
     return folder / "by_hand.keras"
 
@@ -46,7 +46,7 @@ def by_hand(path: Path, layers: Sequence[int], folder: Path) -> Path:
         ("network", [FIRST, LAST, DENSE, SCORES]),
     ],
 )
-def test_kernels_areshuffled_and_nothing_else(
+def test_kernels_are_shuffled_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: Part, layers: Sequence[int], frozen: bool
 ) -> None:
     path = save_model(tmp_path / "flat.keras", head="flat", seed=1)
@@ -70,15 +70,16 @@ def test_kernels_areshuffled_and_nothing_else(
     assert np.abs(maps_of(trained) - maps).max() > 1e-3
 
 
-def test_ashuffled_weight_keeps_its_values_up_to_their_signs() -> None:
+def test_a_shuffled_weight_keeps_its_values_up_to_their_signs() -> None:
     weight = np.arange(1, 25, dtype=np.float32).reshape(2, 3, 4)
-    found = shuffled(weight)
+    found = shuffled(weight, 0)
 
     assert (np.float32, (2, 3, 4)) == (found.dtype, found.shape)
     np.testing.assert_array_equal(weight.ravel(), np.sort(np.abs(found.ravel())))
     assert {-1, 1} == set(np.sign(found.ravel()))
-    np.testing.assert_array_equal(found, shuffled(weight))
-    assert (found != -shuffled(-weight)).any()
+    np.testing.assert_array_equal(found, shuffled(weight, 0))
+    assert (found != shuffled(weight, 1)).any()
+    assert (found != -shuffled(-weight, 0)).any()
 
 
 @pytest.mark.parametrize("part", ["head", "network"])

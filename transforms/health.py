@@ -4,11 +4,14 @@ They travel like those of `transforms.records`, whose habits this file keeps.
 """
 
 import dataclasses
-from typing import Optional
+from typing import List, Optional
 
 from apache_beam import coders
 
 from transforms.records import Scene
+
+# How often all weights are drawn anew. One draw may keep to the boxes by luck, or keep off them.
+DRAWS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +23,7 @@ class HealthMaps:
     Attributes:
         trained: for the annotated class, by the model as it is.
         head: the same with the weights behind the explained layer drawn anew; None where there are none.
-        network: the same with all weights drawn anew.
+        networks: the same with all weights drawn anew, `DRAWS` times.
         runner_up: by the model as it is, for the class with the second highest logit; None where the model
             does not predict the annotated class, or where the runner-up means the same.
     """
@@ -34,7 +37,7 @@ class HealthMaps:
     map_width: int
     trained: bytes
     head: Optional[bytes]
-    network: bytes
+    networks: List[bytes]
     runner_up: Optional[bytes]
 
 
@@ -55,7 +58,7 @@ class HealthScore:
     trained: Optional[float]
     has_head: bool
     head: Optional[float]
-    network: Optional[float]
+    networks: List[Optional[float]]
     similarity: Optional[float]
 
 
@@ -72,8 +75,9 @@ class Health:
         density_share_lower: bound that holds with 95 %.
         density_share_head: mean with the weights behind the explained layer drawn anew, None where there are
             none.
-        density_share_network: mean with all weights drawn anew.
-        gain: mean difference between the model as it is and with all weights drawn anew, image by image.
+        density_share_network: mean with all weights drawn anew, of the draw that comes nearest to the model
+            as it is.
+        gain: mean difference between the model as it is and that draw, image by image.
         gain_lower: bound that holds with 95 %.
         zero_maps, zero_maps_head, zero_maps_network: shares of the maps that hold no heat.
         similarity: mean Pearson correlation of the maps of the annotated class and of the runner-up.

@@ -7,7 +7,7 @@ from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, Pictured
 from transforms.explain.sampling import names_with_boxes, rank
 from transforms.explain.targets import RUNNER_UP, Target
-from transforms.health import HealthMaps
+from transforms.health import DRAWS, HealthMaps
 from transforms.records import Example, Explanation, Scene
 
 _Key = tuple[str, str, int]
@@ -57,10 +57,11 @@ class Controls:
             for picture, name in asked
             if _key(picture.example) in found
         ]
-        head, network = (self._explained(spec, control, same) for control in _controls(engine, self._method))
+        controls = [self._explained(spec, control, same) for control in _controls(engine, self._method)]
         for key, (trained, runner_up) in found.items():
-            if key not in head or key not in network:
+            if any(key not in control for control in controls):
                 continue
+            head, *networks = (self._heatmap(control[key][0]) for control in controls)
             rivals = trained.correct and not spec.class_map.means(
                 trained.target_name or "", runner_up.target_class or 0
             )
@@ -79,8 +80,8 @@ class Controls:
                 map_height=trained.map_height,
                 map_width=trained.map_width,
                 trained=self._heatmap(trained),
-                head=self._heatmap(head[key][0]) if engine.behind[engine.target_layer] else None,
-                network=self._heatmap(network[key][0]),
+                head=head if engine.behind[engine.target_layer] else None,
+                networks=networks,
                 runner_up=self._heatmap(runner_up) if rivals else None,
             )
 
@@ -111,9 +112,10 @@ def known_names(example: Example, spec: ModelSpec) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=16)
-def _controls(engine: Engine, method: str) -> tuple[Engine, Engine]:
-    """A model's controls, made once in this process."""
-    return engine.reinitialised("head", method), engine.reinitialised("network", method)
+def _controls(engine: Engine, method: str) -> list[Engine]:
+    """A model's controls, made once in this process: one by its head, the others by all its weights."""
+    networks = [engine.reinitialised("network", method, draw) for draw in range(DRAWS)]
+    return [engine.reinitialised("head", method), *networks]
 
 
 def _key(example: Example) -> _Key:

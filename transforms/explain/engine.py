@@ -145,14 +145,15 @@ class Engine:
                 first += batch
         return dataclasses.replace(found, out_of_memory=tuple(too_large))
 
-    def reinitialised(self, part: Part, method: str) -> "Engine":
+    def reinitialised(self, part: Part, method: str, draw: int = 0) -> "Engine":
         """The same engine for one method and the same layers, with the weights of its model drawn anew.
 
         Args:
             part: `head`, the weights behind the first explained layer, or `network`, all.
             method: one of `methods`.
+            draw: numbers the draws; each has other weights.
         """
-        program = Reinitialised(self._program, part, self.batch_size)
+        program = Reinitialised(self._program, part, self.batch_size, draw)
         control = Engine(
             program, methods=[method], batch_size=self.batch_size, channel_budget=self._channel_budget
         )

@@ -49,14 +49,15 @@ class Reinitialised(Program):
         trained: the program of the trained model, which is left as it is.
         part: `head` for the weights behind the first explained layer, `network` for all.
         batch_size: images in one pass; others are traced when they come.
+        draw: numbers the draws; each has other weights.
     """
 
-    def __init__(self, trained: Program, part: Part, batch_size: int) -> None:
+    def __init__(self, trained: Program, part: Part, batch_size: int, draw: int) -> None:
         super().__init__(trained.classifier, trained.request)
         self._traces: dict[int, _Trace] = {}
         # By the name of what they replace in every trace: the handle of a variable, or a constant.
         self._drawn = {
-            source.name: tf.Variable(shuffled(values), trainable=False)
+            source.name: tf.Variable(shuffled(values, draw), trainable=False)
             for source, values, behind in _weights(self._traced(batch_size))
             if behind or part == "network"
         }
@@ -103,9 +104,9 @@ class Reinitialised(Program):
         return self._traces[batch_size]
 
 
-def shuffled(values: NDArray[Any]) -> NDArray[Any]:
+def shuffled(values: NDArray[Any], draw: int) -> NDArray[Any]:
     """The same values in random order and with random signs, drawn alike in any process and from any file."""
-    random = np.random.default_rng(zlib.crc32(values.tobytes()))
+    random = np.random.default_rng((zlib.crc32(values.tobytes()), draw))
     order = random.permutation(values.ravel()).reshape(values.shape)
     return np.where(random.random(values.shape, np.float32) < 0.5, order, -order)
 

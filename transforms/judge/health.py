@@ -1,9 +1,11 @@
 """Whether a model's heatmaps say anything of it: they must keep to the boxes more than a control's do.
 
-The control is the same network with all weights drawn anew (Adebayo et al., "Sanity Checks for Saliency
-Maps", NeurIPS 2018). Its heat is about as dense inside the boxes as outside, a density share of 0.5; a model
-that has learned its objects stands clearly above both. Of one that does not, a suspect means nothing, unless
-the background swap shows that the model does depend on what lies outside the boxes.
+The controls are the same network with all weights drawn anew, several times (Adebayo et al., "Sanity Checks
+for Saliency Maps", NeurIPS 2018). On average their heat is as dense inside the boxes as outside, a density
+share of 0.5, but one draw may keep to bright objects by luck; so a model must stand clearly above chance and
+above every draw. One of random weights would have to be the best of `DRAWS` + 1 like it. Of a model that does
+not stand there, a suspect means nothing, unless the background swap shows that the model does depend on what
+lies outside the boxes.
 """
 
 import dataclasses
@@ -13,20 +15,20 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.health import Health, HealthScore
+from transforms.health import DRAWS, Health, HealthScore
 from transforms.judge.heat import UNIT
 from transforms.judge.settings import JudgeSettings
 from transforms.judge.statistics import BINS, mean_bounds
 from transforms.judge.verdicts import CHANCE
 from transforms.records import Finding
 
-# How far the density share must stand above chance, and above the control image by image.
+# How far the density share must stand above chance, and above each control image by image.
 SHARE_MARGIN, GAIN_MARGIN = 0.05, 0.1
 
-_SLOTS = ("images", "has_head", "trained", "head", "network", "gain", "similar", "similarity")
-_LOST = ("lost_trained", "lost_head", "lost_network")
-_SLOT = {name: slot for slot, name in enumerate((*_SLOTS, *_LOST))}
-_COUNTS = ("images", "has_head", "similar", *_LOST)
+_NETWORKS = tuple(f"network_{draw}" for draw in range(DRAWS))
+_SHARES = ("trained", "head", *_NETWORKS)
+_COUNTS = ("images", "has_head", "similar", *(f"lost_{name}" for name in _SHARES))
+_SLOT = {name: slot for slot, name in enumerate((*_COUNTS, *_SHARES, "similarity"))}
 
 
 @dataclasses.dataclass(eq=False)
@@ -36,7 +38,7 @@ class HealthTally:
     Attributes:
         numbers: int64 of shape (len(_SLOT),): counts, and sums in units of 2^-32.
         shares: int64 of shape (256,): images by density share of the model as it is.
-        gains: int64 of shape (256,): images by (gain + 1) / 2.
+        gains: int64 of shape (DRAWS, 256): images by (gain over that draw + 1) / 2.
     """
 
     numbers: NDArray[np.int64]
@@ -46,27 +48,26 @@ class HealthTally:
     @classmethod
     def zero(cls) -> Self:
         """The tally of no scores."""
-        return cls(np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
+        return cls(
+            np.zeros(len(_SLOT), np.int64), np.zeros(BINS, np.int64), np.zeros((DRAWS, BINS), np.int64)
+        )
 
     def add(self, score: HealthScore) -> None:
         """Adds one score, in place."""
-        trained, head, network = (
-            CHANCE if share is None else share for share in (score.trained, score.head, score.network)
-        )
-        self.shares[_bin(trained)] += 1
-        self.gains[_bin((trained - network + 1) / 2)] += 1
+        measured = {"trained": score.trained, **dict(zip(_NETWORKS, score.networks, strict=True))}
+        if score.has_head:
+            measured["head"] = score.head
+        shares = {name: CHANCE if share is None else share for name, share in measured.items()}
+        self.shares[_bin(shares["trained"])] += 1
+        for draw, name in enumerate(_NETWORKS):
+            self.gains[draw, _bin((shares["trained"] - shares[name] + 1) / 2)] += 1
         values = {
             "images": 1,
             "has_head": score.has_head,
             "similar": score.similarity is not None,
-            "lost_trained": score.trained is None,
-            "lost_head": score.has_head and score.head is None,
-            "lost_network": score.network is None,
-            "trained": round(trained * UNIT),
-            "head": round(head * UNIT) if score.has_head else 0,
-            "network": round(network * UNIT),
-            "gain": round((trained - network) * UNIT),
             "similarity": round((score.similarity or 0.0) * UNIT),
+            **{f"lost_{name}": share is None for name, share in measured.items()},
+            **{name: round(share * UNIT) for name, share in shares.items()},
         }
         for name, value in values.items():
             self.numbers[_SLOT[name]] += value
@@ -99,22 +100,27 @@ def judge_health(findings: Sequence[Finding], tally: HealthTally, settings: Judg
     """
     share_lower: float | None = None
     gain_lower: float | None = None
+    nearest = _NETWORKS[0]
     if tally.images:
-        share_lower, gain_lower = mean_bounds(tally.shares)[0], 2 * mean_bounds(tally.gains)[0] - 1
-    verdict, message = _verdict(tally, share_lower, gain_lower, findings, settings)
+        share_lower = mean_bounds(tally.shares)[0]
+        gain_lower, nearest = min(
+            (2 * mean_bounds(gains)[0] - 1, name) for gains, name in zip(tally.gains, _NETWORKS, strict=True)
+        )
+    trained, network = tally.mean("trained"), tally.mean(nearest)
+    verdict, message = _verdict(tally, network, share_lower, gain_lower, findings, settings)
     return Health(
         model=findings[0].model,
         verdict=verdict,
         images=tally.images,
-        density_share=tally.mean("trained"),
+        density_share=trained,
         density_share_lower=share_lower,
         density_share_head=tally.mean("head", "has_head"),
-        density_share_network=tally.mean("network"),
-        gain=tally.mean("gain"),
+        density_share_network=network,
+        gain=None if trained is None or network is None else trained - network,
         gain_lower=gain_lower,
         zero_maps=tally.mean("lost_trained"),
         zero_maps_head=tally.mean("lost_head", "has_head"),
-        zero_maps_network=tally.mean("lost_network"),
+        zero_maps_network=tally.mean(f"lost_{nearest}"),
         similarity=tally.mean("similarity", "similar"),
         similarity_images=tally.count("similar"),
         message=message,
@@ -149,6 +155,7 @@ def mention(findings: Sequence[Finding], health: Health) -> list[Finding]:
 
 def _verdict(
     tally: HealthTally,
+    network: float | None,
     share_lower: float | None,
     gain_lower: float | None,
     findings: Sequence[Finding],
@@ -161,7 +168,7 @@ def _verdict(
         )
     compared = (
         f"density share {tally.mean('trained'):.2f} (at least {share_lower:.2f}) on {tally.images} images, "
-        f"{tally.mean('network'):.2f} with all weights drawn anew"
+        f"{network:.2f} with all weights drawn anew, the nearest of {DRAWS} draws"
     )
     if share_lower > CHANCE + SHARE_MARGIN and gain_lower > GAIN_MARGIN:
         return "trusted", f"explanation trusted: {compared}"

@@ -59,7 +59,7 @@ class JudgeSettings(Settings):
         ge=0,
         le=10000,
         description="images on which a model's heatmaps are compared with those of the same network with its "
-        "weights drawn anew; 0 does without",
+        "weights drawn anew, three times; 0 does without",
     )
     allowed_regions: Annotated[tuple[Region, ...], pydantic.Strict(False)] = pydantic.Field(
         (),

@@ -18,7 +18,7 @@ def health_score(maps: HealthMaps, allowed: Allowed) -> Iterator[HealthScore]:
         allowed: context that is neither inside nor outside.
     """
     layout = layout_of(maps.scene, allowed)
-    trained, network = _heatmap(maps, maps.trained), _heatmap(maps, maps.network)
+    trained = _heatmap(maps, maps.trained)
     if status_of(trained, layout) in ("no_box", "full_box"):
         return
     yield HealthScore(
@@ -29,7 +29,7 @@ def health_score(maps: HealthMaps, allowed: Allowed) -> Iterator[HealthScore]:
         trained=_share(trained, layout),
         has_head=maps.head is not None,
         head=None if maps.head is None else _share(_heatmap(maps, maps.head), layout),
-        network=_share(network, layout),
+        networks=[_share(_heatmap(maps, network), layout) for network in maps.networks],
         similarity=None if maps.runner_up is None else similarity(trained, _heatmap(maps, maps.runner_up)),
     )
 
