@@ -25,6 +25,7 @@ from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureHealth, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
 from transforms.records import DeadLetter, Example, Swap
+from transforms.write.kept.wiring import KeepOutcomes, RecallOutcomes
 from transforms.write.wiring import AddExemplars, ChooseExemplars, WriteReport
 
 
@@ -44,10 +45,11 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
-    explaining = ExplainExamples(plan.specs, config.explain, config.computed_slices)
-    explained = read["examples"] | "Explain" >> explaining.with_resource_hints(
-        **config.explain.resource_hints
-    )
+    # What it makes is kept while it goes on; a run that resumes another explains only what that had not.
+    unexplained, recalled = _divided(read["examples"], plan)
+    keep = KeepOutcomes(plan.run.paths.kept)
+    explaining = ExplainExamples(plan.specs, config.explain, config.computed_slices, keep, recalled)
+    explained = unexplained | "Explain" >> explaining.with_resource_hints(**config.explain.resource_hints)
 
     # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
     allowed = Allowed(config.judge.allowed_regions, config.judge.allowed_classes)
@@ -109,6 +111,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         "unread": read["dead_letters"],
         "dead_letters": dead_letters,
         "scores": scores,
+        **({} if recalled is None else {"recalled": recalled}),
     } | "Count" >> CountOutcomes(plan.specs, config.judge.allowed_classes, Decoding.of(config.explain))
 
     # Parts are staged as they come; the manifest is written last.
@@ -126,6 +129,14 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
 def _read(root: Any, name: str, config: Config, plan: Plan) -> Any:
     shards = plan.listing.shards
     return root | name >> ReadExamples(shards, config.data, config.slices, config.cluster, plan.limit)
+
+
+def _divided(examples: Any, plan: Plan) -> tuple[Any, Any]:
+    """The examples that are to be explained, and what an earlier run made of the others, None without one."""
+    if plan.resumed is None:
+        return examples, None
+    recalled = examples | "Recall" >> RecallOutcomes(plan.resumed.files)
+    return recalled["unknown"], recalled["outcomes"]
 
 
 def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, tallies: Any) -> Any:

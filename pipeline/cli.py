@@ -105,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("config", metavar="CONFIG.yaml")
     run.add_argument("--output", metavar="DIR", help="write here instead of the config's output")
     run.add_argument("--run-id", metavar="ID", help="name of the run; default: the time and a random suffix")
+    run.add_argument(
+        "--resume",
+        metavar="ID",
+        help="go on from an interrupted run of the same config: see docs/reliability.md",
+    )
     run.add_argument("--limit", metavar="N", type=positive, help="read only the first N records")
     run.add_argument(
         "--dry-run", action="store_true", help="print the resolved config and the plan; write nothing"
@@ -137,7 +142,9 @@ def _run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
     options, runner = _beam_options(rest)
     overrides = {"output": arguments.output} if arguments.output else None
     loaded = config.load_config(arguments.config, overrides)
-    planned = plan.plan_run(loaded, runner=runner, run_id=arguments.run_id, limit=arguments.limit)
+    planned = plan.plan_run(
+        loaded, runner=runner, run_id=arguments.run_id, limit=arguments.limit, resume=arguments.resume
+    )
     if arguments.dry_run:
         console.print_plan(planned, _yaml(planned.run.details["config"]))
         return DONE
@@ -184,7 +191,7 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
     _, unknown = known.parse_known_args(rest)
     if unknown:
         flag = unknown[0].split("=", 1)[0]
-        own = ("--output", "--run-id", "--limit", "--dry-run")
+        own = ("--output", "--run-id", "--resume", "--limit", "--dry-run")
         beams = [name for action in known._actions for name in action.option_strings]
         valid = [*own, *(name for name in beams if name.replace("_", "-") not in own)]
         raise UsageError(

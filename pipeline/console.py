@@ -187,10 +187,13 @@ def last_line(manifest: Mapping[str, Any]) -> str:
     classes = [of["class"] for of in manifest["verdicts"].values()]
     judged = sum(sum(verdicts.values()) for verdicts in classes)
     insufficient = sum(verdicts.get("insufficient", 0) for verdicts in classes)
+    earlier = (
+        f" ({manifest['recalled']:,} explained by run {manifest['resumes']})" if manifest["resumes"] else ""
+    )
     return (
         f"Audit {manifest['name']} complete: {found or 'nothing flagged'} among "
         f"{_counted(judged, 'class', 'classes')} ({insufficient} insufficient), "
-        f"{manifest['records']:,} records at {manifest['images_per_second']:,.1f}/s; "
+        f"{manifest['records']:,} records{earlier} at {manifest['images_per_second']:,.1f}/s; "
         f"run {manifest['run_id']} in {_short(manifest['config']['output'])}"
     )
 

@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from transforms.explain.decode import Decoding, boxed_size
 from transforms.explain.explainer import ModelSpec, names_of
+from transforms.outcomes import Outcome
 from transforms.read.defects import defects_of
 from transforms.records import DeadLetter, Example, Score
 
@@ -21,8 +22,8 @@ _Key = tuple[str, ...]
 class CountOutcomes(beam.PTransform):
     """A dict of PCollections -> (key, count) pairs, keys as `transforms.write.manifest.Counts` has them.
 
-    Takes `examples` and `unread` (dead letters of reading), which together are the records read, and all
-    `dead_letters` and `scores`.
+    Takes `examples` and `unread` (dead letters of reading), which together are the records read, all
+    `dead_letters` and `scores`, and `recalled` outcomes of a run that is resumed, where there is one.
     """
 
     specs: Sequence[ModelSpec]
@@ -35,12 +36,14 @@ class CountOutcomes(beam.PTransform):
             "unread": beam.Map(_record),
             "dead_letters": beam.Map(_reason),
             "scores": beam.Map(_status),
+            "recalled": beam.Map(_recalled),
         }
         counts = [
             outcomes[name]
             | f"Name_{name}" >> naming.with_output_types(_Key)
             | f"Count_{name}" >> beam.combiners.Count.PerElement()
             for name, naming in keys.items()
+            if name in outcomes
         ]
         # Joined after the count: a Flatten before it would hold one key for every record.
         return counts | beam.Flatten() | beam.CombinePerKey(sum)
@@ -76,3 +79,7 @@ def _reason(letter: DeadLetter) -> _Key:
 
 def _status(score: Score) -> _Key:
     return ("status", score.model, score.method, score.status)
+
+
+def _recalled(_: Outcome) -> _Key:
+    return ("recalled",)

@@ -55,6 +55,8 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
         "started": plan.run.started,
         "tool": plan.run.details["tool"],
         "runner": runner,
+        "resumes": plan.run.details["resumes"],
+        "request": plan.request,
     }
     _check_clock(plan)
     config_text = yaml.safe_dump(plan.run.details["config"], sort_keys=False, allow_unicode=True)

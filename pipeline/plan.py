@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import __version__
 from pipeline.config import Config, StrictLoader, yaml_problem
+from pipeline.resume import Resumed, request_of, resumed_run
 from pipeline.waivers import load_waivers
 from transforms.errors import (
     ConfigError,
@@ -51,12 +52,16 @@ class Plan:
         specs: the models, as workers load them.
         run: what is already known of the manifest.
         limit: records to read, or None for all.
+        request: all that heatmaps depend on beside the images.
+        resumed: the interrupted run that this one goes on from, or None.
     """
 
     listing: Listing
     specs: Sequence[ModelSpec]
     run: RunRecord
     limit: int | None
+    request: Mapping[str, Any]
+    resumed: Resumed | None
 
     @property
     def model_groups(self) -> list[Group]:
@@ -98,7 +103,14 @@ class Plan:
         return None
 
 
-def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: int | None = None) -> Plan:
+def plan_run(
+    config: Config,
+    *,
+    runner: str,
+    run_id: str | None = None,
+    limit: int | None = None,
+    resume: str | None = None,
+) -> Plan:
     """Lists the data, loads and checks every model, and names the run. Writes nothing.
 
     Args:
@@ -106,6 +118,7 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
         runner: name of the Beam runner, for the manifest.
         run_id: the run's name, or None to make one of the time.
         limit: read only the first records.
+        resume: name of an interrupted run, whose explained images need not be explained again.
 
     Raises:
         UsageError: a file, class, layer or run id does not fit; the message says which.
@@ -129,6 +142,7 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
         "devices": devices(),
         "runner": runner,
         "limit": limit,
+        "resumes": resume,
         "config": resolved,
         "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "waivers": [waiver.model_dump(mode="json") for waiver in waivers],
@@ -152,7 +166,9 @@ def plan_run(config: Config, *, runner: str, run_id: str | None = None, limit: i
         slices=config.slices,
         details=details,
     )
-    return Plan(listing, specs, record, limit)
+    request = request_of(details, specs)
+    resumed = None if resume is None else resumed_run(config.output, resume, request)
+    return Plan(listing, specs, record, limit, request, resumed)
 
 
 def _new_run_id(started: datetime.datetime) -> str:

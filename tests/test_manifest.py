@@ -97,6 +97,7 @@ def test_a_complete_run() -> None:
         "defects": {"inverted": 2},
         "slices": {"camera": 0},
         "clustered": 0,
+        "recalled": 0,
         "allowed_classes": {},
         "verdicts": {},
         "tests": {},

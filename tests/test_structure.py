@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from transforms import exemplars, health, labels, records
+from transforms import exemplars, health, labels, outcomes, records
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
 SHARED = (
     *("records", "labels", "exemplars", "health", "columns", "errors", "geometry", "outlines", "regions"),
-    *("settings", "progress"),
+    *("settings", "progress", "outcomes"),
 )
 # Where the elements that travel are registered with Beam's coders.
-ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars", "health"))
+ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars", "health", "outcomes"))
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py"))
 
 
@@ -73,10 +73,11 @@ def test_the_import_rules_can_be_broken(path: str, source: str) -> None:
 
 def test_records_have_fields_only() -> None:
     """Look-alikes that a worker decodes have the fields and nothing else."""
-    for name, record in {**vars(records), **vars(labels), **vars(exemplars), **vars(health)}.items():
-        if dataclasses.is_dataclass(record):
-            own = {key for key in vars(record) if not key.startswith("_")}
-            assert own <= {field.name for field in dataclasses.fields(record)}, name
+    for module in (records, labels, exemplars, health, outcomes):
+        for name, record in vars(module).items():
+            if dataclasses.is_dataclass(record):
+                own = {key for key in vars(record) if not key.startswith("_")}
+                assert own <= {field.name for field in dataclasses.fields(record)}, name
 
 
 def test_every_room_has_one_wiring_module() -> None:

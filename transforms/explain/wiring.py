@@ -26,14 +26,12 @@ from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
 from transforms.health import HealthMaps
 from transforms.labels import Labelling
+from transforms.outcomes import Outcome, outcomes_of
 from transforms.progress import PROGRESS
 from transforms.records import DeadLetter, Example, Explanation, Swap
 
-# What the explain stage makes of examples.
-_Found = Explanation | Labelling | DeadLetter
 
-
-class ExplainerHandler(ModelHandler[Example, _Found, Explainer]):
+class ExplainerHandler(ModelHandler[Example, Outcome, Explainer]):
     """Gives RunInference an Explainer: an object that takes and returns plain elements.
 
     It is no Keras model, which would break once Beam shares it between processes through a proxy.
@@ -52,8 +50,8 @@ class ExplainerHandler(ModelHandler[Example, _Found, Explainer]):
 
     def run_inference(
         self, batch: Sequence[Example], model: Explainer, inference_args: dict[str, Any] | None = None
-    ) -> Iterator[_Found]:
-        yield from model.explain(batch)
+    ) -> Iterator[Outcome]:
+        yield from outcomes_of(batch, model.explain(batch))
         PROGRESS.add_images(len(batch))
 
     def batch_elements_kwargs(self) -> dict[str, int]:
@@ -78,6 +76,8 @@ class ExplainExamples(beam.PTransform):
         specs: the models.
         settings: which heatmaps.
         computed: slice columns to compute, of `transforms.columns.COMPUTED_COLUMNS`.
+        keep: Outcome -> the same, and what is kept of it; or None to keep nothing.
+        recalled: PCollection of Outcome of other examples, explained in an earlier run, or None.
 
     Returns:
         PCollections `explanations`, `labellings` (the computed slices of each example that is decoded, where
@@ -87,17 +87,22 @@ class ExplainExamples(beam.PTransform):
     specs: Sequence[ModelSpec]
     settings: ExplainSettings
     computed: Sequence[str] = ()
+    keep: Any = None
+    recalled: Any = None
 
     def expand(self, examples: beam.PCollection[Example]) -> Any:
-        return (
+        outcomes = (
             examples
             | "WithTargets" >> beam.Filter(_has_target, self.specs, self.settings)
             | "Explain" >> RunInference(ExplainerHandler(self.specs, self.settings, self.computed))
-            | "Split"
-            >> beam.ParDo(_Split())
-            .with_output_types(Explanation, labellings=Labelling, dead_letters=DeadLetter)
-            .with_outputs("labellings", "dead_letters", main="explanations")
         )
+        if self.keep is not None:
+            outcomes = outcomes | "Keep" >> self.keep
+        if self.recalled is not None:
+            outcomes = (outcomes, self.recalled) | "WithRecalled" >> beam.Flatten()
+        return outcomes | "Split" >> beam.ParDo(_Split()).with_output_types(
+            Explanation, labellings=Labelling, dead_letters=DeadLetter
+        ).with_outputs("labellings", "dead_letters", main="explanations")
 
 
 def _has_target(example: Example, specs: Sequence[ModelSpec], settings: ExplainSettings) -> bool:
@@ -377,10 +382,8 @@ def _picture(key: tuple[str, int], pieces: Iterable[Piece]) -> Iterator[tuple[tu
 
 
 class _Split(beam.DoFn):
-    def process(self, element: _Found) -> Iterable[Any]:
-        if isinstance(element, DeadLetter):
-            yield beam.pvalue.TaggedOutput("dead_letters", element)
-        elif isinstance(element, Labelling):
-            yield beam.pvalue.TaggedOutput("labellings", element)
-        else:
-            yield element
+    def process(self, outcome: Outcome) -> Iterator[Any]:
+        yield from outcome.explanations
+        for name in ("labellings", "dead_letters"):
+            for element in getattr(outcome, name):
+                yield beam.pvalue.TaggedOutput(name, element)

@@ -16,8 +16,9 @@ from transforms.write.schemas import SCHEMA_VERSION, TABLES
 
 FLAGS = ("confirmed", "hidden", "suspect")
 
-# What is counted in the pipeline: ("records",), ("clustered",), ("dead_letters", reason), ("defect", kind),
-# ("unmapped", model, name), ("slice", key), ("allowed", name), ("status", model, method, status).
+# What is counted in the pipeline: ("records",), ("clustered",), ("recalled",), ("dead_letters", reason),
+# ("defect", kind), ("unmapped", model, name), ("slice", key), ("allowed", name),
+# ("status", model, method, status).
 Counts = Mapping[tuple[str, ...], int]
 
 
@@ -108,6 +109,7 @@ def build_manifest(
         "defects": _counted(counts, "defect"),
         "slices": {key: counts.get(("slice", key), 0) for key in run.slices},
         "clustered": counts.get(("clustered",), 0),
+        "recalled": counts.get(("recalled",), 0),
         "allowed_classes": _counted(counts, "allowed"),
         "verdicts": _verdicts(findings),
         "tests": _tests(findings),

@@ -3,6 +3,7 @@
 OUTPUT/<table>/run_date=YYYY-MM-DD/run_id=<id>/part-*.parquet
 OUTPUT/runs/<id>/{started.json, config.yaml, report.html, manifest.json}
 OUTPUT/runs/<id>/staging/<table>/part-*.parquet        gone once the run is complete
+OUTPUT/runs/<id>/staging/explained/*.kept              likewise; what `--resume` goes on from
 """
 
 import dataclasses
@@ -36,6 +37,11 @@ class RunPaths:
     def staging(self) -> str:
         """Directory of the staged parts; no table root, so that nothing half-written is ever queried."""
         return self.record("staging")
+
+    @property
+    def kept(self) -> str:
+        """Directory of what was explained, from which another run can resume; staged likewise."""
+        return posixpath.join(self.staging, "explained")
 
     def record(self, name: str) -> str:
         """A file of the run's own directory, such as `manifest.json`."""

@@ -195,6 +195,12 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file on any Beam filesystem, making its directory."""
+    with _create(path, "application/octet-stream") as file:
+        file.write(content)
+
+
 def claim_text(path: str, text: str) -> None:
     """Writes a small file that must not exist yet; of two who try at once on one machine, one succeeds.
 
