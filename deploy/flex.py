@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pipeline.cli import main
 
 # Parameters of ours; all others are Beam's options already.
-OURS = {"output": "--output", "run_id": "--run-id", "limit": "--limit"}
+OURS = {"output": "--output", "run_id": "--run-id", "resume": "--resume", "limit": "--limit"}
 
 
 def command_of(flags: Sequence[str]) -> list[str]:

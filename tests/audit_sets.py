@@ -8,15 +8,19 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 from pipeline.audit import audit
 from pipeline.config import Config
 from pipeline.plan import Plan, plan_run
+from transforms.explain.explainer import Explainer
+from transforms.write.kept import wiring as keeping
 
 from .builders import encode, make_image, write_coco
 
 IMAGES = 42
+BATCH = 8
 CLASSES = ("cat", "dog", "fish")
 
 
@@ -71,7 +75,7 @@ def write_config(folder: Path, models: Mapping[str, Path], **changes: Any) -> Pa
             "class_map": {"cat": 0, "dog": [1, 2], "fish": 2},
         },
         "models": [{"name": name, "path": str(path)} for name, path in models.items()],
-        "explain": {"batch_size": 8, "targets": ["annotated", "predicted"]},
+        "explain": {"batch_size": BATCH, "targets": ["annotated", "predicted"]},
         "slices": ["camera"],
         "cluster": "patient",
         "judge": {"min_images": 5, "images_per_class": 10, "health_images": 12},
@@ -88,6 +92,20 @@ def run(config: Config, run_id: str | None = None) -> Plan:
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         audit(pipeline, config, plan)
     return plan
+
+
+def dying(patch: pytest.MonkeyPatch, batches: int) -> None:
+    """After that many batches explaining fails; until then each is kept."""
+    usual, left = Explainer.explain, [batches]
+
+    def explain(self: Explainer, examples: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("a cosmic ray")
+        return usual(self, examples)
+
+    patch.setattr(Explainer, "explain", explain)
+    patch.setattr(keeping, "OUTCOMES_A_FILE", BATCH)
 
 
 def rows_of(plan: Plan, table: str, without: Iterable[str] = ()) -> list[dict[str, Any]]:

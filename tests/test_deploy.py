@@ -20,6 +20,7 @@ EXAMPLES = {
     "config": ("/audit/other.yaml", "gs://bucket/config.yaml"),
     "output": ("gs://bucket/audits", "audits"),
     "run_id": ("nightly-1.2", "a/b"),
+    "resume": ("nightly-1.2", "a/b"),
     "limit": ("1000", "0"),
 }
 

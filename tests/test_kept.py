@@ -105,7 +105,7 @@ def test_nothing_is_kept_of_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_is_recalled_once_and_only_of_the_same_examples(tmp_path: Path) -> None:
-    """Kept twice, gone from the data, changed since, cut off: each example is known or unknown, never both."""
+    """Kept twice, gone from the data, changed since, cut off: each example is known or unknown."""
     known = [example(position, source=source) for source in ("a.json", "b.json") for position in range(5)]
     gone, cut = [example(7)], [example(8)]
     files = keep(tmp_path / "first", [*known, *gone]) + keep(tmp_path / "again", known[:3])

@@ -17,11 +17,8 @@ from pipeline.config import load_config
 from pipeline.plan import plan_run
 from tests.engines.harness import manifest_of, tables_of
 from transforms.explain.explainer import Explainer
-from transforms.write.kept import wiring as keeping
 
-from .audit_sets import IMAGES, write_config, write_set
-
-BATCH = 8
+from .audit_sets import BATCH, IMAGES, dying, write_config, write_set
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +46,6 @@ def folder(whole: Path) -> Path:
         if path.is_dir():
             shutil.rmtree(path)
     return whole
-
-
-def dying(patch: pytest.MonkeyPatch, batches: int) -> None:
-    """After that many batches explaining fails; until then each is kept."""
-    usual, left = Explainer.explain, [batches]
-
-    def explain(self: Explainer, examples: Any) -> Any:
-        left[0] -= 1
-        if left[0] < 0:
-            raise RuntimeError("a cosmic ray")
-        return usual(self, examples)
-
-    patch.setattr(Explainer, "explain", explain)
-    patch.setattr(keeping, "OUTCOMES_A_FILE", BATCH)
 
 
 def explained(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import main
+from tests.audit_sets import BATCH, dying
+
 from .conftest import Tables, assert_same_rows
 from .downloads import FLINK_LINE, flink, java, job_server, prism
 from .flink import TASK_MANAGERS, cluster
@@ -51,6 +54,18 @@ def test_prism(audited: Path, expected: Tables, workers: int) -> None:
     )
 
     assert_same(audited, run_id, expected)
+
+
+def test_a_run_is_resumed_on_another_engine(
+    audited: Path, expected: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        dying(patch, batches=2)
+        assert 3 == main(["run", str(audited / "config.yaml"), "--run-id", "died"])
+    run_audit(audited, "resumed", "--resume", "died", "--runner=PrismRunner", f"--prism_location={prism()}")
+
+    assert_same_rows(audited, "resumed", expected)
+    assert 2 * BATCH == manifest_of(audited, "resumed")["recalled"]
 
 
 def test_a_flink_cluster_comes_up(tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ import datetime
 import json
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
 from pipeline.cli import main
-from tests.engines.harness import manifest_of, tables_of
+from tests.engines.harness import ROOT, background, manifest_of, tables_of
 from transforms.explain.explainer import Explainer
 from transforms.write import wiring as writing
 
@@ -65,6 +68,24 @@ def test_a_full_disk(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "No space left on device" in told
 
 
+def test_a_slow_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file takes a tenth of a second to open: data, staged rows, and what is kept."""
+    opened = []
+    for name in ("open", "create"):
+        usual = getattr(FileSystems, name)
+
+        def slow(path: str, *arguments: Any, usual: Any = usual, **named: Any) -> Any:
+            time.sleep(0.1)
+            opened.append(path)
+            return usual(path, *arguments, **named)
+
+        monkeypatch.setattr(FileSystems, name, slow)
+    assert 0 == main(["run", str(folder / "config.yaml"), "--run-id", "slow"])
+
+    assert {".json", ".png", ".kept", ".parquet"} <= {Path(path).suffix for path in opened}
+    assert rows_of(folder, "before") == rows_of(folder, "slow")
+
+
 def test_a_disk_that_is_read_only(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "disk"
     output.mkdir()
@@ -105,6 +126,27 @@ def test_a_model_that_vanishes_after_it_was_loaded(folder: Path, monkeypatch: py
     assert 0 == disturbed(monkeypatch, folder, "vanished", (folder / "tiny.keras").unlink)
 
     assert rows_of(folder, "before") == rows_of(folder, "vanished")
+
+
+def test_a_model_that_vanishes_before_a_worker_loads_it(folder: Path, tmp_path: Path) -> None:
+    """A worker in another process loads the models itself, once the launcher has checked them."""
+    vanishing = (
+        "from pathlib import Path\n"
+        "from pipeline import cli, launch\n"
+        "usual = launch.run_audit\n"
+        f"model = Path({str(folder / 'tiny.keras')!r})\n"
+        "launch.run_audit = lambda *given: (model.unlink(), usual(*given))[1]\n"
+        "cli.command()\n"
+    )
+    options = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    command = [sys.executable, "-c", vanishing, "run", str(folder / "config.yaml"), "--run-id", "gone"]
+    with background([*command, *options], tmp_path / "log", cwd=ROOT) as process:
+        assert 3 == process.wait(timeout=300)
+
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert last.startswith("error: run gone failed: "), last
+    assert f"{folder}/tiny.keras" in last
+    assert record_of(folder, "gone") is None
 
 
 def test_a_corrupt_shard_in_the_middle(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.harness import ROOT, background, wait_for
+from tests.engines.harness import ROOT, background, run_audit, wait_for
 
-from .conftest import files_of, record_of
+from .conftest import files_of, record_of, rows_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -23,6 +23,8 @@ from pipeline.cli import command
 from pipeline.quiet import quiet_imports
 with quiet_imports():
     from transforms.explain.explainer import Explainer
+    from transforms.write.kept import wiring
+wiring.OUTCOMES_A_FILE = 8
 usual = Explainer.explain
 Explainer.explain = lambda self, batch: (time.sleep(5), usual(self, batch))[1]
 command()
@@ -79,6 +81,26 @@ def workers_of(launcher: subprocess.Popen[bytes]) -> list[int]:
         for pid, session, command in lines
         if int(session) == launcher.pid and "sdk_worker_main" in command and not command.startswith("/bin/sh")
     ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--direct_running_mode=multi_processing", "--direct_num_workers=2")],
+    ids=["one-process", "several"],
+)
+def test_a_run_that_is_killed_can_be_resumed(folder: Path, options: tuple[str, ...]) -> None:
+    before = files_of(folder, "before")
+    with background(slow_run(folder, "killed", *options), folder / "log", cwd=ROOT) as process:
+        kept = folder / "audits/runs/killed/staging/explained"
+        wait_for(lambda: kept.is_dir() and len(list(kept.iterdir())) >= 2, "nothing was kept")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=120)
+    run_audit(folder, "resumed", "--resume", "killed", *options)
+
+    assert record_of(folder, "killed") is None
+    assert 16 <= record_of(folder, "resumed")["recalled"] <= 42
+    assert rows_of(folder, "before") == rows_of(folder, "resumed")
+    assert before == files_of(folder, "before")
 
 
 def test_two_runs_at_once_cannot_take_one_id(folder: Path) -> None:
