@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import __version__
-from pipeline.on_runs import add_card, add_compare, add_gate, add_history, add_report, positive
+from pipeline.on_runs import add_card, add_compare, add_gate, add_history, add_prune, add_report, positive
 from pipeline.one_model import add_inspect, add_overlay
 from pipeline.quiet import quiet_imports
 from transforms.errors import AuditError, UsageError, did_you_mean
@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add_history(commands)
     add_card(commands)
     add_report(commands)
+    add_prune(commands)
     add_inspect(commands)
     add_overlay(commands)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.gate import FINDINGS, INCONCLUSIVE, PASS
 from pipeline.runs import CompleteRun, complete_run, find_run, no_such_model, split_name
-from transforms.errors import UsageError
+from transforms.errors import RunError, UsageError
 from transforms.judge.comparison import MEASURES, Change, PairedImage, compare
 from transforms.write.reading import JudgedRow, judged_rows
 from transforms.write.wiring import open_part, parts_of
@@ -194,7 +194,10 @@ def _images(baseline: Side, candidate: Side) -> Iterator[PairedImage]:
 
 
 def _parts(side: Side) -> dict[str, str]:
-    return {path.rsplit("/", 1)[-1]: path for path in parts_of(side.run.paths, "scores")}
+    parts = {path.rsplit("/", 1)[-1]: path for path in parts_of(side.run.paths, "scores")}
+    if not parts:  # a table without rows has a file too
+        raise RunError(f"run {side.run.paths.run_id} has no scores any more; they were pruned")
+    return parts
 
 
 def _paired(

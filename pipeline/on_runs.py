@@ -1,4 +1,4 @@
-"""The commands on runs that are over: `gate`, `compare`, `history`, `card` and `report`."""
+"""The commands on runs that are over: `gate`, `compare`, `history`, `card`, `report` and `prune`."""
 
 import argparse
 import datetime
@@ -115,6 +115,22 @@ def add_report(commands: Any) -> None:
     report.set_defaults(function=_report)
 
 
+def add_prune(commands: Any) -> None:
+    """Adds `prune` to the subcommands."""
+    prune = commands.add_parser(
+        "prune",
+        help="remove the scores of old runs, and keep what history is made of",
+        description="Lists what can go: the scores of old runs, and what runs that died a week ago have "
+        "staged. Summaries, findings, dead letters, manifests and reports stay.",
+        allow_abbrev=False,
+    )
+    prune.add_argument("output", metavar="OUTPUT", help="the output directory of the audits")
+    prune.add_argument("--keep", type=positive, metavar="N", help="spare the last N runs")
+    prune.add_argument("--older-than", type=positive, metavar="DAYS", help="spare younger runs")
+    prune.add_argument("--yes", action="store_true", help="remove it, rather than list it")
+    prune.set_defaults(function=_prune)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1 of a flag."""
     try:
@@ -163,6 +179,31 @@ def _report(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     from pipeline.report import report_again
 
     print(report_again(arguments.output, arguments.run_id))
+    return 0
+
+
+def _prune(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.prune import leftovers
+    from transforms.write.wiring import remove_folder
+
+    days = arguments.older_than
+    found = leftovers(
+        arguments.output,
+        keep=arguments.keep,
+        older_than=None if days is None else datetime.timedelta(days=days),
+        now=datetime.datetime.now(datetime.UTC),
+    )
+    for leftover in found:
+        if arguments.yes:
+            remove_folder(leftover.folder)
+        print(f"run {leftover.run_id}: {leftover.what}, {leftover.size:,} bytes")
+    size = sum(leftover.size for leftover in found)
+    if not found:
+        print("Nothing to remove.")
+    elif arguments.yes:
+        print(f"Removed {size:,} bytes.")
+    else:
+        print(f"Nothing was removed; add --yes to remove these {size:,} bytes.")
     return 0
 
 

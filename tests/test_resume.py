@@ -135,6 +135,19 @@ def test_a_resumed_run_holds_no_images(folder: Path) -> None:
     assert [explaining] == takers
 
 
+def test_a_pruned_run_has_the_same_report(folder: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(folder / "audits", tmp_path / "audits"))
+    page = output / "runs/whole/report.html"
+    reports = []
+    for _ in range(2):
+        assert 0 == main(["report", str(output), "--run-id", "whole"])
+        reports.append(page.read_text())
+        assert 0 == main(["prune", str(output), "--keep", "1", "--yes"])
+
+    assert [] == list(output.glob("scores/**/run_id=whole/*"))
+    assert reports[0] == reports[1]
+
+
 def change_config(folder: Path) -> None:
     path = folder / "config.yaml"
     config = yaml.safe_load(path.read_text())

@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import json
 import mimetypes
+import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -217,6 +218,21 @@ def claim_text(path: str, text: str) -> None:
         file.write(text)
 
 
+def files_below(folder: str) -> Sequence[Any]:
+    """Path and size of each file below a folder, on any Beam filesystem; none where there is no folder."""
+    found: Sequence[Any] = FileSystems.match([posixpath.join(folder, "**")])[0].metadata_list
+    return found
+
+
+def remove_folder(folder: str) -> None:
+    """Removes a folder and all below it; on object stores that is every file whose name begins so."""
+    files = [file.path for file in files_below(folder)]
+    if files:
+        FileSystems.delete(files)
+    if FileSystems.exists(folder):
+        FileSystems.delete([folder])
+
+
 def parts_of(paths: RunPaths, table: str) -> list[str]:
     """The files of one table of a run that has been published, in the order of their names."""
     return sorted(file.path for file in FileSystems.match([paths.part(table, "*")])[0].metadata_list)
@@ -316,8 +332,7 @@ def _publish(
     parts = [*parts, *(_stage(_WHOLE, [], table, run) for table in TABLES if table not in present)]
     for part in parts:
         _move(run.paths.staged(part.table, part.name), run.paths.part(part.table, part.name))
-    if FileSystems.exists(run.paths.staging):
-        FileSystems.delete([run.paths.staging])
+    remove_folder(run.paths.staging)
     finished = datetime.datetime.now(datetime.UTC)
     manifest = build_manifest(run, counts, parts, findings, associations, health, finished)
     text = to_json(manifest)

@@ -16,7 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.outcomes import Outcome, digest_of
 from transforms.records import Example
 from transforms.write.kept.files import holds, index_of, name_of, pack, unpack
-from transforms.write.wiring import write_bytes
+from transforms.write.wiring import files_below, write_bytes
 
 # A run that dies loses up to this many explained images of each worker: half a minute on a CPU.
 OUTCOMES_A_FILE = 1024
@@ -81,7 +81,7 @@ class RecallOutcomes(beam.PTransform):
 
 def kept_files(folder: str) -> list[str]:
     """The files below a folder of kept outcomes, sorted; none where there is no such folder."""
-    return sorted(file.path for file in FileSystems.match([posixpath.join(folder, "*")])[0].metadata_list)
+    return sorted(file.path for file in files_below(folder))
 
 
 class _Keep(beam.DoFn):
