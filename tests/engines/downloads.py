@@ -20,6 +20,7 @@ import pytest
 
 CACHE = Path(__file__).parents[2] / ".engines"
 BEAM = apache_beam.__version__
+STORAGE_EMULATOR = "2026.7.19"
 FLINK = "1.20.5"
 FLINK_LINE = "1.20"
 _FLINK_SHA256 = "e6aee62ea1a1fe7b32e28894ad079f3f1a50a372a4caac3df52405267f4228c8"
@@ -74,6 +75,20 @@ def job_server() -> Path:
         CACHE.mkdir(exist_ok=True)
         jar.write_bytes(data)
     return jar
+
+
+@functools.cache
+def storage_emulator() -> Path:
+    """A stand-in for Google Cloud Storage, in an environment of its own."""
+    home = CACHE / f"storage-emulator-{STORAGE_EMULATOR}"
+    program = home / "bin/gcp-storage-emulator"
+    if not program.exists():
+        _client(sys.executable, "-m", "venv", str(home))
+        _client(
+            str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            f"gcp-storage-emulator=={STORAGE_EMULATOR}",
+        )  # fmt: skip
+    return program
 
 
 @functools.cache

@@ -216,7 +216,10 @@ class _LoadImage(beam.DoFn):
         try:
             with FileSystems.open(example.image_path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
                 yield Example(**{name: getattr(example, name) for name in _BUT_IMAGE}, image=file.read())
-        except (OSError, ValueError):
+        except Exception as problem:
+            # Object stores raise errors of their own. What is there and cannot be had is an outage.
+            if not isinstance(problem, (OSError, ValueError)) and FileSystems.exists(example.image_path):
+                raise
             error = RecordError("missing_image", f"image file {example.image_path!r} cannot be read")
             yield _dead(example.source, Bad(example.position, example.example_id, error))
 
