@@ -169,7 +169,8 @@ def sizes() -> dict[str, int]:
         "explanation, 1 method": len(coders.registry.get_coder(Explanation).encode(explained)),
         "score": len(coders.registry.get_coder(Score).encode(row)),
         "score, with its heat": len(coders.registry.get_coder(Score).encode(heat)),
-        "tally of a group": len(pickle.dumps(Tally.of(heat))),
+        "tally of 1 score": len(pickle.dumps(Tally.of(heat))),
+        "tally of 1,000 scores": len(pickle.dumps(sum(map(Tally.of, block(0)), start=Tally.zero()))),
         "sightings of a class": len(pickle.dumps(sightings)),
     }
 

@@ -1,6 +1,7 @@
 """The tally: a monoid of integers that equals NumPy over all its scores."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from transforms.judge.statistics import STATUSES, Tally
 from transforms.regions import REGIONS
 
-from .builders import make_score
+from .builders import make_outside, make_score
 from .strategies import contents, scores, shares, tallies, tally_of
 
 MEANS = ["energy_in_box", "box_area", "energy_in_other_boxes"]
@@ -19,6 +20,23 @@ MEANS = ["energy_in_box", "box_area", "energy_in_other_boxes"]
 @given(tallies())
 def test_zero_changes_nothing(tally):
     assert contents(tally) == contents(tally + Tally.zero()) == contents(Tally.zero() + tally)
+
+
+@given(tallies(), tallies())
+def test_a_tally_that_has_travelled_is_the_same_and_goes_on(one, other):
+    travelled = pickle.loads(pickle.dumps(one))
+
+    assert contents(one) == contents(travelled)
+    travelled.merge(other)
+    assert contents(one + other) == contents(travelled)
+
+
+def test_a_tally_of_one_score_travels_in_a_quarter_of_its_size():
+    outside = make_outside(cells={(row, column): 1 / 256 for row in range(16) for column in range(16)})
+    tally = Tally.of(make_score(outside=outside))
+
+    size = tally.numbers.nbytes + tally.histogram.nbytes + tally.heat.numbers.nbytes
+    assert len(pickle.dumps(tally)) < size / 4
 
 
 @given(tallies(), tallies(), tallies())

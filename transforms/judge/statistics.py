@@ -11,8 +11,9 @@ or an image that belongs to no cluster.
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +130,11 @@ class Tally:
         numbers = self.numbers - part.numbers
         numbers[_OWN] = self.numbers[_OWN] - part.numbers[_LOST]
         return Tally(numbers, self.histogram - part.histogram, self.heat - part.heat)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Compressed, since many tallies of few scores are shuffled: 3.5 kB for one score instead of 16.6."""
+        whole = np.concatenate([self.numbers, self.histogram, self.heat.numbers])
+        return _unpacked, (zlib.compress(whole.tobytes(), 1),)
 
     def count(self, name: str) -> int:
         """A count: a status, `known` or `correct` predictions, `peaks` inside, or `ranked` scores."""
@@ -298,6 +304,12 @@ def welch(slice_: Tally, rest: Tally) -> tuple[float, float]:
     freedom = error**2 / (errors[0] ** 2 / (slice_.units - 1) + errors[1] ** 2 / (rest.units - 1))
     p_value = float(special.stdtr(freedom, -difference / math.sqrt(error)))
     return p_value, difference / math.sqrt(sum(variances) / 2)
+
+
+def _unpacked(packed: bytes) -> Tally:
+    whole = np.frombuffer(zlib.decompress(packed), np.int64).copy()
+    numbers, histogram, heat = np.split(whole, [len(_SLOT), len(_SLOT) + BINS])
+    return Tally(numbers, histogram, Heat(heat))
 
 
 def _moments(share: float) -> NDArray[np.int64]:
