@@ -23,7 +23,7 @@ from transforms.explain.methods import METHODS, guided_backprop, guided_gradcam
 from transforms.explain.model import Anatomy, list_candidates
 from transforms.explain.perturb import Perturbation
 from transforms.explain.program import Program, map_of, resolve
-from transforms.explain.reinitialised import Part, Reinitialised
+from transforms.explain.reinitialised import Reinitialised
 from transforms.explain.settings import PERTURBATION_METHODS
 from transforms.explain.targets import FIRST_GROUP, NO_TARGET
 
@@ -145,20 +145,18 @@ class Engine:
                 first += batch
         return dataclasses.replace(found, out_of_memory=tuple(too_large))
 
-    def reinitialised(self, part: Part, method: str, draw: int = 0) -> "Engine":
-        """The same engine for one method and the same layers, with the weights of its model drawn anew.
+    def reinitialised(self, method: str) -> tuple["Engine", Reinitialised]:
+        """The same engine for one method and the same layers, and the program by which its weights are drawn.
 
         Args:
-            part: `head`, the weights behind the first explained layer, or `network`, all.
             method: one of `methods`.
-            draw: numbers the draws; each has other weights.
         """
-        program = Reinitialised(self._program, part, self.batch_size, draw)
+        program = Reinitialised(self._program, self.batch_size)
         control = Engine(
             program, methods=[method], batch_size=self.batch_size, channel_budget=self._channel_budget
         )
         control._seen_gradients = True  # in a control no gradient at all is a result, not an error
-        return control
+        return control, program
 
     def pixels(self, images: NDArray[np.uint8], targets: NDArray[np.int32]) -> dict[str, NDArray[np.float32]]:
         """Guided backpropagation and Guided Grad-CAM, for overlays: one image at a time.
