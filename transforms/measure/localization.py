@@ -212,10 +212,11 @@ def _pixel_measures(heatmap: Floats, layout: Layout) -> tuple[bool, float | None
         if not picture.any():
             return False, None  # what they leave is narrower than a pixel
         upsampled, inside = upsampled[picture], inside[picture]
-    tie = _TIE * upsampled.max()
-    tied_peak = upsampled >= upsampled.max() - tie
-    peak = bool(2 * np.count_nonzero(tied_peak & inside) >= np.count_nonzero(tied_peak))
-    return peak, _rank_accuracy(upsampled, inside, tie)
+    highest = upsampled.max()
+    tie = _TIE * highest
+    in_box = upsampled[inside]
+    peaks, peaks_inside = (np.count_nonzero(values >= highest - tie) for values in (upsampled, in_box))
+    return bool(2 * peaks_inside >= peaks), _rank_accuracy(upsampled, in_box, tie)
 
 
 def kth_largest(values: Floats, k: int) -> float:
@@ -238,20 +239,18 @@ def kth_largest(values: Floats, k: int) -> float:
     return float(np.partition(values, values.size - k)[values.size - k])
 
 
-def _rank_accuracy(upsampled: Floats, inside: NDArray[np.bool_], tie: float) -> float | None:
+def _rank_accuracy(upsampled: Floats, in_box: Floats, tie: float) -> float | None:
     """Share of the K hottest pixels that lie inside; the places left at the threshold by expectation.
 
     Args:
         upsampled: the pixels of the picture, shape (n,).
-        inside: which of them lie inside, shape (n,).
+        in_box: those that lie inside, shape (K,).
         tie: values this close are equal.
     """
-    pixels_inside = int(np.count_nonzero(inside))
-    if not pixels_inside:
+    if not in_box.size:
         return None
-    threshold = kth_largest(upsampled, pixels_inside)
-    above = upsampled > threshold + tie
-    tied = np.abs(upsampled - threshold) <= tie
-    places = pixels_inside - np.count_nonzero(above)
-    expected = places * np.count_nonzero(tied & inside) / np.count_nonzero(tied)
-    return float((np.count_nonzero(above & inside) + expected) / pixels_inside)
+    threshold = kth_largest(upsampled, in_box.size)
+    above, above_inside = (np.count_nonzero(values > threshold + tie) for values in (upsampled, in_box))
+    tied, tied_inside = (np.count_nonzero(values >= threshold - tie) for values in (upsampled, in_box))
+    expected = (in_box.size - above) * (tied_inside - above_inside) / (tied - above)
+    return float((above_inside + expected) / in_box.size)
