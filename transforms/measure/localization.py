@@ -233,7 +233,10 @@ def kth_largest(values: Floats, k: int) -> float:
     at = sample.size * (1 - k / values.size)
     margin = math.sqrt(sample.size)
     low, high = sample[max(0, int(at - margin))], sample[min(sample.size - 1, int(at + margin))]
-    above, between = np.count_nonzero(values > high), values[(values >= low) & (values <= high)]
+    for edge in (low, high):  # most of many maps is 0, and equal values take a partition longest
+        if np.count_nonzero(values > edge) < k <= np.count_nonzero(values >= edge):
+            return float(edge)
+    above, between = np.count_nonzero(values >= high), values[(values > low) & (values < high)]
     if above < k <= above + between.size:
         values, k = between, k - int(above)
     return float(np.partition(values, values.size - k)[values.size - k])
