@@ -65,7 +65,7 @@ def _pulled(values: _Values, known: Mask) -> tuple[_Values, Mask]:
     odd = (0, height % 2), (0, width % 2)
     sums = _by_fours(np.pad(values, (*odd, (0, 0))))
     counts = _by_fours(np.pad(known.astype(np.float32), odd))
-    return sums / np.maximum(counts, 1)[..., None], counts > 0
+    return np.asarray(sums / np.maximum(counts, 1)[..., None], np.float32), counts > 0
 
 
 def _by_fours(values: _Values) -> _Values:
