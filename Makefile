@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DRAWS := $(VENV)/.draws
 GCP := $(VENV)/.gcp
+AIRFLOW := .venv-airflow
+AIRFLOW_INSTALLED := $(AIRFLOW)/.installed
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow test-engines test-faults check format bench bench-peers bench-memory bench-audit bench-report bench-bfloat16 validate validate-full clean
+.PHONY: help demo test test-slow test-engines test-airflow test-faults check format bench bench-peers bench-memory bench-audit bench-report bench-scale bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -33,6 +35,12 @@ $(PEERS_INSTALLED): setup.py constraints.txt benchmarks/peers.txt
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/peers.txt
 	touch $@
 
+$(AIRFLOW_INSTALLED):
+	$(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/pip install --quiet --disable-pip-version-check 'apache-airflow>=3.1,<4' \
+	  apache-airflow-providers-google apache-airflow-providers-standard
+	touch $@
+
 demo: $(INSTALLED)  ## plant a shortcut in made-up images, train two models, audit them
 	$(BIN)/gradcam-audit demo
 
@@ -44,6 +52,9 @@ test-slow: $(INSTALLED)  ## run what the default suite leaves out: every family 
 
 test-engines: $(GCP)  ## the same rows on Prism, Flink, several processes, a portable worker, as Dataflow gets it
 	$(BIN)/pytest -m engines tests/engines
+
+test-airflow: $(INSTALLED) $(AIRFLOW_INSTALLED)  ## the DAG of deploy/ under a real Airflow, in its own environment
+	$(BIN)/pytest -m engines tests/engines/test_airflow.py
 
 test-faults: $(INSTALLED)  ## kill, fill, remove, corrupt while it runs; docs/reliability.md
 	$(BIN)/pytest -m faults tests/faults
@@ -72,6 +83,9 @@ bench-audit: $(INSTALLED)  ## a whole audit against model.predict over tf.data o
 bench-report: $(INSTALLED)  ## the report of 1,000 classes and 50,000 scores: seconds and megabytes
 	$(BIN)/python -m benchmarks.bench_report
 
+bench-scale: $(INSTALLED)  ## rows through summarise and judge: time a row and memory, 10^5 and 10^6
+	$(BIN)/python -m benchmarks.bench_scale
+
 bench-bfloat16: $(INSTALLED)  ## what bfloat16 changes on the real photos in AUDIT_TEST_DATA
 	$(BIN)/python benchmarks/bench_bfloat16.py $(AUDIT_TEST_DATA)
 
@@ -82,4 +96,4 @@ validate-full: $(DRAWS)  ## the same on all of them; goes on where it was interr
 	$(BIN)/python -m benchmarks.planted --full --page docs/validation.md
 
 clean:  ## remove the environments and what the demo made
-	rm -rf $(VENV) $(PEERS) demo-audit
+	rm -rf $(VENV) $(PEERS) $(AIRFLOW) demo-audit
