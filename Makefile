@@ -37,8 +37,9 @@ $(PEERS_INSTALLED): setup.py constraints.txt benchmarks/peers.txt
 
 $(AIRFLOW_INSTALLED):
 	$(PYTHON) -m venv $(AIRFLOW)
-	$(AIRFLOW)/bin/pip install --quiet --disable-pip-version-check 'apache-airflow>=3.1,<4' \
-	  apache-airflow-providers-google apache-airflow-providers-standard
+	$(AIRFLOW)/bin/pip install --quiet --disable-pip-version-check apache-airflow==3.3.2 \
+	  apache-airflow-providers-google==22.8.0 apache-airflow-providers-apache-beam==6.3.1 \
+	  apache-airflow-providers-standard==1.21.0
 	touch $@
 
 demo: $(INSTALLED)  ## plant a shortcut in made-up images, train two models, audit them

@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 PYTHON = ROOT / ".venv-airflow/bin/python"
 PARSE = """
 import json, sys
-from airflow.models.dagbag import DagBag
-bag = DagBag(sys.argv[1], include_examples=False)
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
 tasks = lambda dag: {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}
 dags = {name: tasks(dag) for name, dag in bag.dags.items()}
 commands = {name: dag.get_task("gate").bash_command for name, dag in bag.dags.items()}
