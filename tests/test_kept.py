@@ -76,7 +76,7 @@ def test_an_example_that_differs_in_anything_is_another(change: dict[str, object
 def test_what_was_found_is_put_together_by_example() -> None:
     batch = [example(0), example(1, source="b.json"), example(1)]
     dead = [outcome(of).dead_letters[0] for of in batch]
-    labelling = Labelling("id1", "a.json", 1, ["cat"], [])
+    labelling = Labelling("id1", "a.json", 1, ["cat"], [], None)
 
     assert [
         Outcome(digest_of(batch[0]), "a.json", 0, [], [], []),
