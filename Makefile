@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DRAWS := $(VENV)/.draws
 GCP := $(VENV)/.gcp
+STORES := $(VENV)/.stores
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow test-engines test-faults check format bench bench-peers bench-memory bench-audit bench-report bench-bfloat16 validate validate-full clean
+.PHONY: help demo test test-slow test-engines test-stores test-faults check format bench bench-peers bench-memory bench-audit bench-report bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -24,6 +25,10 @@ $(DRAWS): $(INSTALLED)
 
 $(GCP): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[gcp]'
+	touch $@
+
+$(STORES): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[stores]'
 	touch $@
 
 # xplique's pin of TensorFlow is overruled by --no-deps; peers.txt says why.
@@ -44,6 +49,9 @@ test-slow: $(INSTALLED)  ## run what the default suite leaves out: every family 
 
 test-engines: $(GCP)  ## the same rows on Prism, Flink, several processes, a portable worker, as Dataflow gets it
 	$(BIN)/pytest -m engines tests/engines
+
+test-stores: $(STORES)  ## a whole audit between buckets of s3:// and gs://, on emulators
+	$(BIN)/pytest -m slow tests/test_stores.py
 
 test-faults: $(INSTALLED)  ## kill, fill, remove, corrupt while it runs; docs/reliability.md
 	$(BIN)/pytest -m faults tests/faults
