@@ -23,7 +23,9 @@ from .audit_sets import write_config, write_set
 from .engines.harness import ROOT, background, free_port, run_audit, tables_of, wait_for
 
 # moto lets in whoever signs, and looks at the region only.
-_SIGNED = "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any"
+_SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any"
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
