@@ -47,6 +47,7 @@ setup(
             "gcp-storage-emulator",
             "moto[s3]",
         ],
+        "tfds": ["tensorflow-datasets>=4.9,<5"],  # reads prepared directories as they declare themselves
         "dicom": ["pydicom>=3,<4"],  # reads DICOM images; those with compressed pixels need pylibjpeg besides
         "bench": ["matplotlib>=3.10,<4"],  # the picture of the validation page
         "dev": [
