@@ -283,9 +283,9 @@ def test_no_column_more_than_ten_pairs():
     assert "and 11 more pairs" in row.message
 
 
-def labelling(number, tag, *names):
+def labelling(number, tag, *names, cluster=None):
     slices = [Slice("id", str(number)), *([Slice("tag", tag)] if tag else [])]
-    return Labelling(f"{number}.png", "set.json", number, list(names), slices)
+    return Labelling(f"{number}.png", "set.json", number, list(names), slices, cluster)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -307,6 +307,29 @@ def test_associate_slices_equals_a_direct_loop(seed):
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         shuffled = root | beam.Create([rows[index] for index in order])
         assert_that(shuffled | AssociateSlices(["tag", "id", "none"], SETTINGS), equal_to(expected))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_of_a_cluster_one_example_of_each_class_counts(seed):
+    """Six patients of whom each has one value on all of thirty pictures are six observations, not 180."""
+    rows = [
+        labelling(
+            30 * patient + picture, "ab"[patient % 2], ("cat", "dog")[patient % 2], cluster=f"p{patient}"
+        )
+        for patient in range(6)
+        for picture in range(30)
+    ]
+    rows += [labelling(1000, "a", "dog", cluster="p0"), labelling(1001, "b", "cat")]
+    columns = {"tag": Contingency()}
+    for value, name in [("a", "cat")] * 3 + [("b", "dog")] * 3 + [("a", "dog"), ("b", "cat")]:
+        columns["tag"].add(value, [name])
+    order = np.random.default_rng(seed).permutation(len(rows))
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        shuffled = root | beam.Create([rows[index] for index in order])
+        assert_that(
+            shuffled | AssociateSlices(["tag"], JudgeSettings(min_images=5)),
+            equal_to(associate(columns, JudgeSettings(min_images=5))),
+        )
 
 
 def test_without_slices_or_records_there_is_nothing_to_associate():

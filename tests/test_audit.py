@@ -209,7 +209,7 @@ def test_the_pipeline_equals_a_direct_loop(in_two_shards: tuple[Config, Plan]) -
     assert healths == [model["health"] for model in manifest_of(plan)["models"]]
 
 
-@pytest.mark.parametrize(("shards", "shuffled"), [(1, False), (7, False), (7, True)])
+@pytest.mark.parametrize(("shards", "shuffled"), [(1, False), (7, True), (16, False)])
 def test_sharding_and_order_change_no_row(
     tmp_path: Path,
     two_models: dict[str, Path],

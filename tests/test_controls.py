@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from transforms.explain.controls import Controls, compared_name
 from transforms.explain.explainer import Explainer, ModelSpec, engine_of
+from transforms.explain.reinitialised import Part
 from transforms.explain.sampling import rank
 from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.explain.targets import ClassMap
@@ -59,10 +60,11 @@ def test_maps_are_those_of_the_engine_and_its_controls(flat_model: Path) -> None
     targets = np.int32([[row.target_class] for row in trained])
 
     assert [one.example_id for one in examples] == [maps.example_id for maps in found]
-    head = engine.reinitialised("head", "hirescam")
-    networks = [engine.reinitialised("network", "hirescam", draw) for draw in range(3)]
-    for number, control in enumerate([head, *networks]):
-        expected = control(pixels, targets).heatmaps["hirescam"][:, 0]
+    control, program = engine.reinitialised("hirescam")
+    draws: list[tuple[Part, int]] = [("head", 0), *(("network", draw) for draw in range(3))]
+    for number, (part, draw) in enumerate(draws):
+        with program.drawn(part, draw):
+            expected = control(pixels, targets).heatmaps["hirescam"][:, 0]
         for row, maps in zip(expected, found, strict=True):
             drawn = [maps.head, *maps.networks][number]
             np.testing.assert_allclose(row, heatmap(drawn), rtol=1e-4, atol=1e-6)

@@ -4,21 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from transforms.explain import counterfactual
-from transforms.explain.counterfactual import box_mask, on_background
+from transforms.explain.counterfactual import box_mask, on_background, without
 from transforms.explain.sampling import Donors, Sample, budget_of, names_with_boxes, plan_samples, rank
 from transforms.records import Box
 
 from .builders import make_example, make_image
-
-
-def without(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """One picture filled, beside another one that must not matter."""
-    other = np.zeros_like(pixels)
-    filled = counterfactual.without(np.stack([other, pixels]), np.stack([~mask, mask]))
-    return np.asarray(filled[1])
 
 
 def test_a_mask_is_the_union_of_boxes_with_edges_outward() -> None:
@@ -60,6 +51,43 @@ def test_filled_values_stay_within_those_of_the_surroundings(width: int, height:
     elif mask.any():
         low, high = pixels[~mask].min(axis=0), pixels[~mask].max(axis=0)
         assert ((filled >= low) & (filled <= high)).all()
+
+
+def pull_push(values, known):
+    """Pull-push as defined: every scale whole, pixel by pixel, 3/4 of the nearest and 1/4 of the next."""
+    height, width = known.shape
+    if known.all():
+        return values
+    if height == width == 1:
+        return np.full_like(values, 127.5)
+    coarse = np.zeros((-(-height // 2), -(-width // 2), 3), np.float32)
+    some = np.zeros(coarse.shape[:2], bool)
+    for y, x in np.ndindex(some.shape):
+        shown = known[2 * y : 2 * y + 2, 2 * x : 2 * x + 2]
+        some[y, x] = shown.any()
+        if some[y, x]:
+            coarse[y, x] = values[2 * y : 2 * y + 2, 2 * x : 2 * x + 2][shown].mean(axis=0)
+    coarse, filled = pull_push(coarse, some), values.copy()
+    for y, x in zip(*np.nonzero(~known), strict=True):
+        rows, columns = (
+            [i // 2, min(max(i // 2 + i % 2 * 2 - 1, 0), n - 1)]
+            for i, n in zip((y, x), some.shape, strict=True)
+        )
+        filled[y, x] = sum(
+            (0.75, 0.25)[i] * (0.75, 0.25)[j] * coarse[rows[i], columns[j]] for i in (0, 1) for j in (0, 1)
+        )
+    return filled
+
+
+@given(st.integers(1, 13), st.integers(1, 13), st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_filling_equals_its_definition(width: int, height: int, seed: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (height, width, 3), np.uint8)
+    mask = random.random((height, width)) < share
+    expected = pull_push(np.where(mask[..., None], 0, pixels).astype(np.float32), ~mask)
+
+    # A value halfway between two levels may be rounded either way.
+    assert np.abs(without(pixels, mask) - expected.astype(float)).max() < 0.501
 
 
 def test_a_ramp_is_continued_between_its_ends() -> None:

@@ -186,7 +186,7 @@ def test_computed_slices_follow_the_given_ones_and_label_each_example_once(tiny_
     found = explained(computed, good, make_example(example_id="bad.png", image=b"x"))
 
     looks = [Slice("image.objects", "few"), Slice("image.aspect_ratio", "square")]
-    assert [Labelling("a.png", "set.json", 0, ["cat", "dog", "cow"], looks)] == [
+    assert [Labelling("a.png", "set.json", 0, ["cat", "dog", "cow"], looks, None)] == [
         row for row in found if isinstance(row, Labelling)
     ]
     explanations = [row for row in found if isinstance(row, Explanation)]

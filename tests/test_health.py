@@ -174,8 +174,9 @@ def test_tallies_merge_in_any_order(scores: list[HealthScore], cut: int, random:
         (0.75, [0.5, 0.56, 0.4], 128, "trusted"),
         (0.85, [None, None, None], 128, "trusted"),
         # Above chance, but so is one control; above the controls, but not above chance.
-        (0.75, [0.7, 0.7, 0.7], 128, "not_trusted"),
-        (0.75, [0.3, 0.3, 0.7], 128, "not_trusted"),
+        (0.75, [0.75, 0.75, 0.75], 128, "not_trusted"),
+        (0.75, [0.3, 0.3, 0.75], 128, "not_trusted"),
+        (0.75, [0.6, 0.3, 0.65], 128, "trusted"),
         (0.55, [0.2, 0.2, 0.2], 128, "not_trusted"),
         (0.53, [0.53, 0.53, 0.53], 128, "not_trusted"),
         (None, [None, None, None], 128, "not_trusted"),
@@ -192,14 +193,14 @@ def test_a_model_must_stand_above_chance_and_above_every_control(
 
 @pytest.mark.parametrize("at", ["chance", "control"])
 def test_at_the_margin_hardly_any_model_is_trusted(at: str) -> None:
-    """Two-valued shares whose mean is 0.55, or 0.1 above the control's: at most 1 in 20 runs is trusted."""
+    """Two-valued shares whose mean is 0.55, or the control's: at most 1 in 20 runs is trusted."""
     random = np.random.default_rng(0)
     trusted, runs = 0, 200
     for _ in range(runs):
         scores = [
             make_health_score(trained=0.1 + 0.9 * heads, networks=[0.0] * 3)
             if at == "chance"
-            else make_health_score(trained=0.9, networks=[0.5, 0.6 + 0.4 * heads, 0.4])
+            else make_health_score(trained=0.8, networks=[0.5, 0.6 + 0.4 * heads, 0.4])
             for heads in random.random(128) < 0.5
         ]
         trusted += judge_health(model_finding(), tally_health(scores), SETTINGS).verdict == "trusted"

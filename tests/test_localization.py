@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from transforms.geometry import View
-from transforms.measure.localization import density_share, lay_out, measure, status_of
+from transforms.measure.localization import density_share, kth_largest, lay_out, measure, status_of
 from transforms.regions import FRAME_DEPTH, REGIONS
 
 from .strategies import boxes, heatmaps, inside_any, map_sizes, scenes, upsampled, views
@@ -241,3 +241,24 @@ def test_measuring_leaves_the_heatmap_alone():
     status_of(heatmap, layout)
     measure(heatmap, layout)
     assert spot(2, 3).tolist() == heatmap.tolist()
+
+
+@given(
+    st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=400),
+    st.integers(1, 30),
+    st.data(),
+)
+def test_the_kth_largest_value(values, repeated, data):
+    """Against sorting, with the repetitions for which the sample misleads."""
+    many = np.array(values * repeated)
+    k = data.draw(st.integers(1, many.size))
+
+    assert np.sort(many)[-k] == kth_largest(many, k)
+
+
+def test_the_kth_largest_where_the_sample_misleads():
+    """Every sampled value is 1, all others are 0."""
+    values = np.zeros(37 * 100)
+    values[::37] = 1.0
+
+    assert (1.0, 0.0, 0.0) == (kth_largest(values, 100), kth_largest(values, 101), kth_largest(values, 2000))

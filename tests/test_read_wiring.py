@@ -372,8 +372,8 @@ def test_a_labelling_names_each_class_once_with_or_without_a_box() -> None:
         make_example(example_id="b.png", boxes=[]),
     ]
     expected = [
-        Labelling("a.png", "set.json", 3, ["dog", "cat", "cow"], [Slice("camera", "A")]),
-        Labelling("b.png", "set.json", 0, [], []),
+        Labelling("a.png", "set.json", 3, ["dog", "cat", "cow"], [Slice("camera", "A")], None),
+        Labelling("b.png", "set.json", 0, [], [], None),
     ]
     with beam.Pipeline("FnApiRunner") as pipeline:
         assert_that(pipeline | beam.Create(examples) | LabelExamples(), equal_to(expected))

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from transforms.explain import load_engine, program
-from transforms.explain.engine import Engine
-from transforms.explain.reinitialised import Part, Reinitialised, shuffled
+from transforms.explain.engine import Engine, Explanations
+from transforms.explain.reinitialised import Part, shuffled
 
 from .builders import make_transformer, save_model
 
@@ -26,6 +26,13 @@ def engine_of(path: Path, batch_size: int = 4) -> Engine:
 
 def maps_of(engine: Engine) -> NDArray[np.float32]:
     return engine(IMAGES, TARGETS).heatmaps["hirescam"]
+
+
+def drawn(engine: Engine, part: Part, method: str = "hirescam", draw: int = 0) -> Explanations:
+    """What the engine finds with its weights drawn anew."""
+    control, program = engine.reinitialised(method)
+    with program.drawn(part, draw):
+        return control(IMAGES, TARGETS)
 
 
 def by_hand(path: Path, layers: Sequence[int], folder: Path) -> Path:
@@ -53,15 +60,10 @@ def test_kernels_are_shuffled_and_nothing_else(
     if not frozen:
         monkeypatch.setattr(program, "MAX_FROZEN_BYTES", -1)
     trained = engine_of(path)
-    control = trained.reinitialised(part, "hirescam")
     expected = engine_of(by_hand(path, layers, tmp_path))(IMAGES, TARGETS)
-    found = control(IMAGES, TARGETS)
+    found = drawn(trained, part)
 
-    assert ("last", {"last": (4, 4)}, ("hirescam",)) == (
-        control.target_layer,
-        control.map_sizes,
-        control.methods,
-    )
+    assert {"last": ["hirescam"]} == {layer: list(maps) for layer, maps in found.layers.items()}
     np.testing.assert_allclose(expected.logits, found.logits, rtol=1e-4, atol=1e-6)
     expected_maps, maps = expected.heatmaps["hirescam"], found.heatmaps["hirescam"]
     np.testing.assert_allclose(expected_maps, maps, rtol=1e-4, atol=1e-6)
@@ -91,10 +93,10 @@ def test_a_saved_model_is_drawn_like_its_keras_file(tmp_path: Path, kind: str, p
     else:
         make_transformer().save(path)
     keras.models.load_model(path, compile=False).export(tmp_path / "exported", verbose=False)
-    file, folder = (engine_of(p).reinitialised(part, "hirescam") for p in (path, tmp_path / "exported"))
+    file, folder = (drawn(engine_of(p), part).heatmaps["hirescam"] for p in (path, tmp_path / "exported"))
 
-    assert maps_of(file).any()
-    np.testing.assert_allclose(maps_of(file), maps_of(folder), rtol=1e-3, atol=1e-6)
+    assert file.any()
+    np.testing.assert_allclose(file, folder, rtol=1e-3, atol=1e-6)
 
 
 def test_a_nested_model_and_one_that_hides_its_layers_in_a_function(tmp_path: Path) -> None:
@@ -106,8 +108,8 @@ def test_a_nested_model_and_one_that_hides_its_layers_in_a_function(tmp_path: Pa
 
     for part in ("head", "network"):
         np.testing.assert_allclose(
-            maps_of(flat.reinitialised(part, "hirescam")),
-            maps_of(nested.reinitialised(part, "hirescam")),
+            drawn(flat, part).heatmaps["hirescam"],
+            drawn(nested, part).heatmaps["hirescam"],
             rtol=1e-4,
             atol=1e-6,
         )
@@ -122,13 +124,13 @@ def test_the_loop_of_a_recurrent_head_gets_its_weights(tmp_path: Path) -> None:
     state = keras.layers.SimpleRNN(5, name="loop")(rows)
     path = tmp_path / "m.keras"
     keras.Model(pixels, keras.layers.Dense(3, name="scores")(state)).save(path)
-    control = engine_of(path).reinitialised("head", "hirescam")
+    control, program = engine_of(path).reinitialised("hirescam")
+    as_it_is = control(IMAGES, TARGETS).logits
+    with program.drawn("head"):
+        assert np.abs(control(IMAGES, TARGETS).logits - as_it_is).min() > 1e-6
 
-    assert control(IMAGES, TARGETS).logits.any()
-    program = control._program
-    assert isinstance(program, Reinitialised)
     # The kernel of the inputs, that of the states, and the last layer's.
-    assert {(16, 5), (5, 5), (5, 3)} == {tuple(drawn.shape) for drawn in program._drawn.values()}
+    assert {(16, 5), (5, 5), (5, 3)} == {tuple(program._trained[name].shape) for name in program._behind}
 
 
 def test_a_control_without_any_gradient_has_maps_of_zeros(tmp_path: Path) -> None:
@@ -143,25 +145,38 @@ def test_a_control_without_any_gradient_has_maps_of_zeros(tmp_path: Path) -> Non
     trained = engine_of(path)
 
     assert maps_of(trained).any()
-    assert not maps_of(trained.reinitialised("head", "hirescam")).any()
+    assert not drawn(trained, "head").heatmaps["hirescam"].any()
 
 
 def test_a_halved_batch_has_the_same_weights(tmp_path: Path) -> None:
     path = save_model(tmp_path / "m.keras", head="flat", seed=1)
-    control = engine_of(path).reinitialised("network", "hirescam")
-    whole = maps_of(control)
+    control, program = engine_of(path).reinitialised("hirescam")
+    with program.drawn("network"):
+        whole = maps_of(control)
     assert control._halve(4)
 
     assert 2 == control.batch_size
-    np.testing.assert_allclose(whole, maps_of(control), rtol=1e-5, atol=1e-7)
+    with program.drawn("network"):
+        np.testing.assert_allclose(whole, maps_of(control), rtol=1e-5, atol=1e-7)
+
+
+def test_one_control_serves_every_draw_in_any_order(tmp_path: Path) -> None:
+    trained = engine_of(save_model(tmp_path / "m.keras", head="flat", seed=1))
+    control, program = trained.reinitialised("hirescam")
+    for part, draw in (("network", 1), ("head", 0), ("network", 0), ("network", 1)):
+        with program.drawn(part, draw):
+            np.testing.assert_array_equal(
+                drawn(trained, part, draw=draw).heatmaps["hirescam"], maps_of(control)
+            )
 
 
 @pytest.mark.parametrize("method", ["scorecam", "ablationcam", "eigencam", "gradcam++"])
 def test_every_kind_of_method_has_controls(tmp_path: Path, method: str) -> None:
     path = save_model(tmp_path / "flat.keras", head="flat", seed=1)
-    control = load_engine(str(path), (method,), batch_size=4).reinitialised("network", method)
+    trained = load_engine(str(path), (method,), batch_size=4)
     same = load_engine(str(by_hand(path, [FIRST, LAST, DENSE, SCORES], tmp_path)), (method,), batch_size=4)
-    expected, found = (engine(IMAGES, TARGETS).heatmaps[method] for engine in (same, control))
+    expected = same(IMAGES, TARGETS).heatmaps[method]
+    found = drawn(trained, "network", method).heatmaps[method]
 
     assert found.any()
     np.testing.assert_allclose(expected, found, rtol=1e-3, atol=1e-6)

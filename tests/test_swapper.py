@@ -41,9 +41,9 @@ def pixels_of(subject: Example) -> NDArray[np.uint8]:
 
 
 def filled(subject: Example) -> NDArray[np.uint8]:
-    mask = np.zeros((1, 16, 16), bool)
-    mask[0, BOX[1] : BOX[3], BOX[0] : BOX[2]] = True
-    return np.asarray(without(pixels_of(subject)[None], mask)[0])
+    mask = np.zeros((16, 16), bool)
+    mask[BOX[1] : BOX[3], BOX[0] : BOX[2]] = True
+    return without(pixels_of(subject), mask)
 
 
 def pasted(subject: Example, background: NDArray[np.uint8]) -> NDArray[np.uint8]:

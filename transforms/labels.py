@@ -16,7 +16,7 @@ class Labelling:
     """The names and the metadata of an example, without its image; from these the data are judged.
 
     Attributes:
-        example_id, source, position, slices: as in `Example`.
+        example_id, source, position, slices, cluster: as in `Example`.
         names: annotated class names, each once.
     """
 
@@ -25,6 +25,7 @@ class Labelling:
     position: int
     names: List[str]
     slices: List[Slice]
+    cluster: Optional[str]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from transforms.records import Box, Example, Slice
 from transforms.regions import clip, pixel_mask
 
 _SIDE = 192
-_COLOURS = 32  # a side of the copy in which colours are looked at
+_COLOURS = 32  # the least side of the copy in which colours are looked at
 # A picture with less than this outside its boxes is looked at whole.
 _LEAST_OUTSIDE = 1 / 16
 # In levels, whose sums are exact.
@@ -128,8 +128,8 @@ def _border(picture: _Picture) -> str:
 
 def _colour_cast(picture: _Picture) -> str:
     """By how far the mean red lies above the mean blue, as a share of all light."""
-    small = picture.reduced.resize((_COLOURS, _COLOURS), PIL.Image.Resampling.BOX)
-    colours = np.asarray(small)[picture.outside(_COLOURS, _COLOURS)]
+    small = picture.reduced.reduce(max(1, min(picture.reduced.size) // _COLOURS))
+    colours = np.asarray(small)[picture.outside(*small.size)]
     if float(np.ptp(colours, axis=1).mean()) < _GREY:
         return "grey"
     red, green, blue = colours.mean(axis=0).tolist()

@@ -5,12 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, Pictured
+from transforms.explain.reinitialised import Part, Reinitialised
 from transforms.explain.sampling import names_with_boxes, rank
 from transforms.explain.targets import RUNNER_UP, Target
 from transforms.health import DRAWS, HealthMaps
 from transforms.records import Example, Explanation, Scene
 
 _Key = tuple[str, str, int]
+
+# The controls of a model: one by its head, the others by all its weights.
+_DRAWN: tuple[tuple[Part, int], ...] = (("head", 0), *(("network", draw) for draw in range(DRAWS)))
 
 
 class Controls:
@@ -57,7 +61,11 @@ class Controls:
             for picture, name in asked
             if _key(picture.example) in found
         ]
-        controls = [self._explained(spec, control, same) for control in _controls(engine, self._method)]
+        control, program = _control(engine, self._method)
+        controls = []
+        for part, draw in _DRAWN:
+            with program.drawn(part, draw):
+                controls.append(self._explained(spec, control, same))
         for key, (trained, runner_up) in found.items():
             if any(key not in control for control in controls):
                 continue
@@ -112,10 +120,9 @@ def known_names(example: Example, spec: ModelSpec) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=16)
-def _controls(engine: Engine, method: str) -> list[Engine]:
-    """A model's controls, made once in this process: one by its head, the others by all its weights."""
-    networks = [engine.reinitialised("network", method, draw) for draw in range(DRAWS)]
-    return [engine.reinitialised("head", method), *networks]
+def _control(engine: Engine, method: str) -> tuple[Engine, Reinitialised]:
+    """What computes a model's controls, made once in this process."""
+    return engine.reinitialised(method)
 
 
 def _key(example: Example) -> _Key:

@@ -14,6 +14,7 @@ from transforms.records import Box
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+_Values = NDArray[np.float32]
 
 
 def box_mask(boxes: Sequence[Box], width: int, height: int) -> Mask:
@@ -29,18 +30,28 @@ def box_mask(boxes: Sequence[Box], width: int, height: int) -> Mask:
 
 
 def without(pixels: Pixels, mask: Mask) -> Pixels:
-    """Pictures with a part of each filled from the rest, smoothly.
+    """A picture with a part of it filled from the rest, smoothly.
 
     Pull-push (Gortler et al., "The Lumigraph", SIGGRAPH 1996): averages of what is known, at coarser and
     coarser scales, fill what is not.
 
     Args:
-        pixels: uint8 of shape (N, H, W, 3).
-        mask: what is filled, shape (N, H, W). Where it is everything, the result is a middle grey.
+        pixels: uint8 of shape (H, W, 3).
+        mask: what is filled, shape (H, W). Where it is everything, the result is a middle grey.
     """
-    known = (~mask).astype(np.float32)[..., None]
-    filled = _pull_push(pixels.astype(np.float32) * known, known)
-    return np.where(mask[..., None], np.rint(filled), pixels).astype(np.uint8)
+    finest = pixels.astype(np.float32)
+    finest[mask] = 0
+    scales: list[tuple[_Values, Mask]] = [(finest, ~mask)]
+    while not scales[-1][1].all() and scales[-1][1].size > 1:
+        scales.append(_pulled(*scales[-1]))
+    coarse, known = scales.pop()
+    coarse[~known] = 127.5
+    for values, known in reversed(scales):
+        _push(coarse, values, ~known)
+        coarse = values
+    filled = pixels.copy()
+    filled[mask] = np.rint(coarse[mask])
+    return filled
 
 
 def on_background(pixels: Pixels, mask: Mask, background: Pixels) -> Pixels:
@@ -48,30 +59,32 @@ def on_background(pixels: Pixels, mask: Mask, background: Pixels) -> Pixels:
     return np.where(mask[..., None], pixels, background)
 
 
-def _pull_push(values: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fills by the coarser scale wherever nothing is known; `values` are weighted by `known` already."""
-    count, height, width, _ = values.shape
-    if known.all():
-        return values
-    if height == width == 1:
-        return np.where(known > 0, values, np.float32(127.5))
-    rows, columns = -(-height // 2), -(-width // 2)
-    halves = []
-    for array in (values, known):
-        even = np.zeros((count, 2 * rows, 2 * columns, array.shape[-1]), np.float32)
-        even[:, :height, :width] = array
-        halves.append(even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2])
-    some = (halves[1] > 0).astype(np.float32)
-    coarse = _pull_push(halves[0] / np.maximum(halves[1], 1), some)
-    return values + _doubled(_doubled(coarse, 1), 2)[:, :height, :width] * (1 - known)
+def _pulled(values: _Values, known: Mask) -> tuple[_Values, Mask]:
+    """Averages of what is known in each 2 x 2 pixels, and where anything is; `values` are 0 elsewhere."""
+    height, width = known.shape
+    odd = (0, height % 2), (0, width % 2)
+    sums = _by_fours(np.pad(values, (*odd, (0, 0))))
+    counts = _by_fours(np.pad(known.astype(np.float32), odd))
+    return np.asarray(sums / np.maximum(counts, 1)[..., None], np.float32), counts > 0
 
 
-def _doubled(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Twice as many values along an axis, linear in between (weights 3/4 and 1/4)."""
-    count = values.shape[axis]
-    before = np.take(values, [0, *range(count - 1)], axis)
-    after = np.take(values, [*range(1, count), count - 1], axis)
-    pairs = np.stack([0.25 * before + 0.75 * values, 0.75 * values + 0.25 * after], axis=axis + 1)
-    shape = list(values.shape)
-    shape[axis] *= 2
-    return pairs.reshape(shape)
+def _by_fours(values: _Values) -> _Values:
+    rows = values[::2] + values[1::2]
+    return np.asarray(rows[:, ::2] + rows[:, 1::2])
+
+
+def _push(coarse: _Values, values: _Values, unknown: Mask) -> None:
+    """Fills what is unknown in place, from half as many values along both axes, linear in between."""
+    rows, columns = (np.flatnonzero(unknown.any(axis=axis)) for axis in (1, 0))
+    across, down = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    finer = _doubled(_doubled(coarse, 0, across), 1, down)
+    part = unknown[across, down]
+    values[across, down][part] = finer[part]
+
+
+def _doubled(values: _Values, axis: int, part: slice) -> _Values:
+    """A part of twice as many values along an axis; the nearest counts 3/4, the next 1/4."""
+    places = np.arange(part.start, part.stop)
+    nearest = places // 2
+    following = np.clip(nearest + places % 2 * 2 - 1, 0, values.shape[axis] - 1)
+    return np.asarray(0.75 * values.take(nearest, axis) + 0.25 * values.take(following, axis))

@@ -23,7 +23,7 @@ from transforms.explain.methods import METHODS, guided_backprop, guided_gradcam
 from transforms.explain.model import Anatomy, list_candidates
 from transforms.explain.perturb import Perturbation
 from transforms.explain.program import Program, map_of, resolve
-from transforms.explain.reinitialised import Part, Reinitialised
+from transforms.explain.reinitialised import Reinitialised
 from transforms.explain.settings import PERTURBATION_METHODS
 from transforms.explain.targets import FIRST_GROUP, NO_TARGET
 
@@ -116,6 +116,7 @@ class Engine:
             images: uint8 of shape (N, H, W, 3), RGB, already of the model's size.
             targets: int32 of shape (N, T): a class index, or -1 for the predicted class, -2 for the
                 runner-up, -3 for no target, -10 - g for the class of group g with the highest logit.
+                With T = 0 nothing is explained and the logits cost a forward pass.
 
         Raises:
             ValueError: a shape, a type or a target is not of that kind.
@@ -145,20 +146,18 @@ class Engine:
                 first += batch
         return dataclasses.replace(found, out_of_memory=tuple(too_large))
 
-    def reinitialised(self, part: Part, method: str, draw: int = 0) -> "Engine":
-        """The same engine for one method and the same layers, with the weights of its model drawn anew.
+    def reinitialised(self, method: str) -> tuple["Engine", Reinitialised]:
+        """The same engine for one method and the same layers, and the program by which its weights are drawn.
 
         Args:
-            part: `head`, the weights behind the first explained layer, or `network`, all.
             method: one of `methods`.
-            draw: numbers the draws; each has other weights.
         """
-        program = Reinitialised(self._program, part, self.batch_size, draw)
+        program = Reinitialised(self._program, self.batch_size)
         control = Engine(
             program, methods=[method], batch_size=self.batch_size, channel_budget=self._channel_budget
         )
         control._seen_gradients = True  # in a control no gradient at all is a result, not an error
-        return control
+        return control, program
 
     def pixels(self, images: NDArray[np.uint8], targets: NDArray[np.int32]) -> dict[str, NDArray[np.float32]]:
         """Guided backpropagation and Guided Grad-CAM, for overlays: one image at a time.
@@ -222,7 +221,7 @@ class Engine:
         """One pass: up to a batch of images and `_MAX_COLUMNS` targets, padded to a traced shape."""
         count, wanted = targets.shape
         batch = rows.stop - rows.start
-        columns = 1 << max(0, wanted - 1).bit_length()
+        columns = 1 << (wanted - 1).bit_length() if wanted else 0
         padded = np.full((batch, columns), NO_TARGET, np.int32)
         padded[:count, :wanted] = targets
         if count < batch:
@@ -235,7 +234,8 @@ class Engine:
             self._expect_gradients(any(values.any() for values in flat))
         values = iter(flat)
         maps = {
-            layer: {method: next(values)[:, :wanted] for method in self._cheap} for layer in self.map_sizes
+            layer: {method: next(values)[:, :wanted] for method in self._cheap}
+            for layer in (self.map_sizes if wanted else ())
         }
         return resolved[:, :wanted], logits, maps
 
@@ -270,6 +270,8 @@ class Engine:
             anatomy = self._program.dissect(self._program.normalised(images))
             found.append(anatomy)
             resolved = resolve(targets, anatomy.logits, self._program.request.groups)
+            if not columns:
+                return [resolved, anatomy.logits]
             activations = [map_of(cut.tensor, cut) for cut in anatomy.cuts]
             maps: list[list[tf.Tensor]] = [[] for _ in anatomy.cuts for _ in self._cheap]
             for column in range(columns):

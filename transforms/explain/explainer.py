@@ -223,7 +223,12 @@ def _dead(example: Example, reason: str, message: str) -> DeadLetter:
 def _labelling(picture: Pictured) -> Labelling:
     example = picture.example
     return Labelling(
-        example.example_id, example.source, example.position, names_of(example), list(picture.slices)
+        example_id=example.example_id,
+        source=example.source,
+        position=example.position,
+        names=names_of(example),
+        slices=list(picture.slices),
+        cluster=example.cluster,
     )
 
 

@@ -112,9 +112,9 @@ def picture_of(pieces: Iterable[Piece]) -> bytes | None:
     pixels, mask = _pixels(subject)
     if donor is not None:
         background, own = _pixels(donor)
-        pixels = on_background(pixels, mask, without(background[None], own[None])[0])
+        pixels = on_background(pixels, mask, without(background, own))
     elif subject.role == "removed":
-        pixels = without(pixels[None], mask[None])[0]
+        pixels = without(pixels, mask)
     return _encoded(PIL.Image.fromarray(pixels), "JPEG", quality=_QUALITY)
 
 

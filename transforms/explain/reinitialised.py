@@ -8,7 +8,9 @@ lets through is positive, so a layer whose weights are negative on average is si
 Biases and normalisation, which are vectors, stay as they are.
 """
 
+import contextlib
 import dataclasses
+import threading
 import zlib
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -43,24 +45,48 @@ class Reinitialised(Program):
     """A program that runs its classifier with weights drawn anew.
 
     The classifier is traced as it is, and the trace copied with other weights in their places; so the
-    explained layers and the logits stand where those of the trained model do, whatever its file is.
+    explained layers and the logits stand where those of the trained model do, whatever its file is. The copy
+    reads its weights from variables, so that one serves every draw.
 
     Args:
         trained: the program of the trained model, which is left as it is.
-        part: `head` for the weights behind the first explained layer, `network` for all.
         batch_size: images in one pass; others are traced when they come.
-        draw: numbers the draws; each has other weights.
     """
 
-    def __init__(self, trained: Program, part: Part, batch_size: int, draw: int) -> None:
+    def __init__(self, trained: Program, batch_size: int) -> None:
         super().__init__(trained.classifier, trained.request)
         self._traces: dict[int, _Trace] = {}
+        self._lock = threading.Lock()
         # By the name of what they replace in every trace: the handle of a variable, or a constant.
-        self._drawn = {
-            source.name: tf.Variable(shuffled(values, draw), trainable=False)
-            for source, values, behind in _weights(self._traced(batch_size))
-            if behind or part == "network"
-        }
+        self._trained: dict[str, tf.Tensor] = {}
+        self._behind: set[str] = set()
+        for source, values, behind in _weights(self._traced(batch_size)):
+            self._trained[source.name] = tf.constant(values)
+            if behind:
+                self._behind.add(source.name)
+        self._weights = {name: tf.Variable(values, trainable=False) for name, values in self._trained.items()}
+        self._draws: dict[tuple[Part, int], dict[str, tf.Tensor]] = {}
+
+    @contextlib.contextmanager
+    def drawn(self, part: Part, draw: int = 0) -> Iterator[None]:
+        """While this lasts, engines of this program compute with weights drawn anew, in one thread at a time.
+
+        Args:
+            part: `head` for the weights behind the first explained layer, `network` for all.
+            draw: numbers the draws; each has other weights.
+        """
+        with self._lock:
+            if (part, draw) not in self._draws:
+                self._draws[part, draw] = {
+                    name: tf.constant(shuffled(values.numpy(), draw)) if self._is_in(part, name) else values
+                    for name, values in self._trained.items()
+                }
+            for name, values in self._draws[part, draw].items():
+                self._weights[name].assign(values)
+            yield
+
+    def _is_in(self, part: Part, name: str) -> bool:
+        return part == "network" or name in self._behind
 
     @property
     def freezes(self) -> bool:
@@ -71,13 +97,13 @@ class Reinitialised(Program):
         """As for the trained model, in a copy of it with the drawn weights."""
         trace = self._traced(values.shape[0])
         graph, anatomy = tf.compat.v1.get_default_graph(), trace.anatomy
-        for variable in (*trace.graph.variables, *self._drawn.values()):
+        for variable in (*trace.graph.variables, *self._weights.values()):
             graph.watch_variable(variable)  # else nobody could freeze the graph
         replaced = {inside.name: graph.capture(outside) for outside, inside in trace.graph.captures}
         replaced[trace.images.name] = values
-        for name, drawn in self._drawn.items():
+        for name, weight in self._weights.items():
             is_handle = trace.graph.get_tensor_by_name(name).dtype == tf.resource
-            replaced[name] = graph.capture(drawn.handle) if is_handle else drawn.read_value()
+            replaced[name] = graph.capture(weight.handle) if is_handle else weight.read_value()
         wanted = [anatomy.logits, *(cut.tensor for cut in anatomy.cuts)]
         logits, *tensors = tf.graph_util.import_graph_def(
             trace.graph.as_graph_def(),

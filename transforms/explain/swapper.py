@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
+from transforms.explain.counterfactual import Pixels, box_mask, on_background, without
 from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, Pictured
 from transforms.explain.sampling import Donors, Sample, names_with_boxes, rank
-from transforms.explain.targets import NO_TARGET
 from transforms.records import Example, Swap
 
 # A box that leaves less of the picture than this has no background to swap.
@@ -43,8 +42,7 @@ class Swapper:
             yield from self._swap_by(spec, engine, pictured)
 
     def _swap_by(self, spec: ModelSpec, engine: Engine, pictured: Sequence[Pictured]) -> Iterator[Swap]:
-        images: list[Pixels] = []
-        whole: list[tuple[Pixels, Mask]] = []
+        shown: list[Pixels] = []
         asked: list[tuple[Pictured, str, str, str, str]] = []
         for picture in pictured:
             example = picture.example
@@ -60,19 +58,16 @@ class Swapper:
                 other = self._first(spec, engine, others, other_name)
                 if same is None or other is None:
                     continue
-                own = [pixels, on_background(pixels, mask, same[1]), on_background(pixels, mask, other[1])]
-                images += own
-                whole.append((pixels, mask))
+                shown += [pixels, *(on_background(pixels, mask, donor) for _, donor in (same, other))]
+                shown.append(without(pixels, mask))
                 asked.append((picture, name, other_name, same[0], other[0]))
         if not asked:
             return
-        removed = without(*(np.stack(arrays) for arrays in zip(*whole, strict=True)))
-        shown = np.concatenate([np.stack(images), removed])
-        found = engine(shown, np.full((len(shown), 1), NO_TARGET, np.int32))
+        found = engine(np.stack(shown), np.empty((len(shown), 0), np.int32))
         probabilities = engine.probabilities(found.logits)
         for index, (picture, name, donor_class, same_id, other_id) in enumerate(asked):
             example = picture.example
-            rows = [3 * index, 3 * index + 1, 3 * index + 2, len(images) + index]
+            rows = [*range(4 * index, 4 * index + 4)]
             if set(rows) & set(found.out_of_memory):
                 continue
             own_p, same_p, other_p, removed_p = (
@@ -128,7 +123,7 @@ class Swapper:
         pixels = picture.view_of(spec, engine)
         boxes = picture.boxes_of(name, spec, engine)
         mask = box_mask(boxes, pixels.shape[1], pixels.shape[0])
-        return np.asarray(without(pixels[None], mask[None])[0])
+        return np.asarray(without(pixels, mask))
 
     def _strangers(self, spec: ModelSpec, name: str) -> list[str]:
         """Sampled classes that mean other classes of the model."""

@@ -133,27 +133,24 @@ def _blocks(values: Floats, columns: NDArray[np.int64], rows: NDArray[np.int64])
 
 
 def _by_distance(heatmap: Floats, layout: Layout, total: float) -> tuple[Floats, Floats]:
-    """Heat and area up to each distance from the boxes, less that up to the one before.
+    """Heat and area by distance from the boxes, without what lies in them or on allowed ground.
 
     What lies within a distance d of a union of boxes, across and down, is the union of the boxes with d
-    added on every side; allowed ground is in every union, and so in no difference.
+    added on every side.
     """
     view = layout.view
     step = np.array([-view.width, -view.height, view.width, view.height]) / np.tile(heatmap.shape[::-1], 2)
     boxes, content = np.array(layout.target_boxes), np.array(view.content)
     lowest, highest = np.tile(content[:2], 2), np.tile(content[2:], 2)
-    reached = []
-    for distance in (0.0, *DISTANCES):
-        wider = np.clip(boxes + distance * step, lowest, highest)
-        reached.append(_union(heatmap, layout, np.concatenate([wider, np.reshape(layout.allowed, (-1, 4))])))
-    reached.append(_union(heatmap, layout, content[None]))
-    heats, areas = np.maximum(0.0, np.diff(np.array(reached), axis=0)).T
-    return heats / total, areas / reached[-1][1]
-
-
-def _union(heatmap: Floats, layout: Layout, boxes: Floats) -> tuple[float, float]:
-    """Heat and area in pixels of a union of boxes inside the content, shape (n, 4)."""
-    xs, ys = np.unique(boxes[:, 0::2]), np.unique(boxes[:, 1::2])
-    covered = covered_cells([tuple(box) for box in boxes.tolist()], xs, ys)
-    area = np.outer(np.diff(ys), np.diff(xs))
-    return float(layout.heat(heatmap, xs, ys)[covered].sum()), float(area[covered].sum())
+    wider = [np.clip(boxes + distance * step, lowest, highest) for distance in (0.0, *DISTANCES)]
+    edges = np.concatenate([content[None], np.reshape(layout.allowed, (-1, 4)), *wider])
+    xs, ys = np.unique(edges[:, 0::2]), np.unique(edges[:, 1::2])
+    nearest = np.full((len(ys) - 1, len(xs) - 1), len(wider))
+    for bin_, reached in reversed(list(enumerate(wider))):
+        nearest[covered_cells([tuple(box) for box in reached.tolist()], xs, ys)] = bin_
+    nearest[covered_cells(layout.allowed, xs, ys)] = 0
+    heat, area = (
+        np.bincount(nearest.ravel(), values.ravel(), len(wider) + 1)[1:]
+        for values in (layout.heat(heatmap, xs, ys), np.outer(np.diff(ys), np.diff(xs)))
+    )
+    return heat / total, area / np.prod(content[2:] - content[:2])

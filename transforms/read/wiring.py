@@ -261,7 +261,9 @@ def _identity(example: Example) -> tuple[str, tuple[str, int]]:
 def _labelling(example: Example) -> Labelling:
     boxed = [box.name for box in example.boxes if not box.ignored]
     names = list(dict.fromkeys(boxed + list(example.labels)))
-    return Labelling(example.example_id, example.source, example.position, names, example.slices)
+    return Labelling(
+        example.example_id, example.source, example.position, names, example.slices, example.cluster
+    )
 
 
 def _all_but_first(item: tuple[str, Iterable[tuple[str, int]]]) -> Iterator[tuple[str, str, int]]:

@@ -9,6 +9,7 @@ import apache_beam as beam
 from transforms.judge.data.associations import associate
 from transforms.judge.data.contingency import Contingency, Name
 from transforms.judge.settings import JudgeSettings
+from transforms.judge.sightings import hash_of
 from transforms.judge.wiring import AddUp
 from transforms.labels import Association, Labelling
 
@@ -16,6 +17,9 @@ from transforms.labels import Association, Labelling
 @dataclasses.dataclass
 class AssociateSlices(beam.PTransform):
     """Labelling -> Association, one for each slice column.
+
+    Of the examples of a cluster with the same names one counts, since they are not independent: the one with
+    the smallest hash of its id.
 
     Attributes:
         slices: the columns; each gets its row even without a record.
@@ -27,22 +31,40 @@ class AssociateSlices(beam.PTransform):
 
     def expand(self, labellings: beam.PCollection[Labelling]) -> beam.PCollection[Association]:
         keyed = tuple[str, Contingency]
-        counts = (
+        alone = labellings | "Alone" >> beam.Filter(lambda labelling: labelling.cluster is None)
+        firsts = (
             labellings
-            | "ByColumn" >> beam.FlatMap(_by_column, self.slices).with_output_types(tuple[str, Any])
-            | "Count" >> beam.CombinePerKey(AddUp(Contingency, _count)).with_output_types(keyed)
+            | "Clusters" >> beam.FlatMap(_by_cluster).with_output_types(tuple[tuple[str, str], Labelling])
+            | "First" >> beam.CombinePerKey(_first_of)
+            | "Firsts" >> beam.Values().with_output_types(Labelling)
+        )
+        # Counted apart: a Flatten before a CombinePerKey would keep Beam from counting where the rows are.
+        counts, counts_of_clusters = (
+            units
+            | f"{name}ByColumn" >> beam.FlatMap(_by_column, self.slices).with_output_types(tuple[str, Any])
+            | f"{name}Count" >> beam.CombinePerKey(AddUp(Contingency, _count)).with_output_types(keyed)
+            for name, units in (("Alone", alone), ("Clusters", firsts))
         )
         empty = labellings.pipeline | "Columns" >> beam.Create(
             [(key, Contingency()) for key in self.slices]
         ).with_output_types(keyed)
         return (
-            (counts, empty)
+            (counts, counts_of_clusters, empty)
             | beam.Flatten()
             | "Join" >> beam.CombinePerKey(_all_counts)
             | "Together" >> beam.combiners.ToList()
             | "Associate"
             >> beam.FlatMap(_associate, self.slices, self.settings).with_output_types(Association)
         )
+
+
+def _by_cluster(labelling: Labelling) -> Iterator[tuple[tuple[str, str], Labelling]]:
+    if labelling.cluster is not None:
+        yield (labelling.cluster, "\0".join(labelling.names)), labelling
+
+
+def _first_of(labellings: Iterable[Labelling]) -> Labelling:
+    return min(labellings, key=lambda one: (hash_of(one.example_id), one.source, one.position))
 
 
 def _count(counts: Contingency, example: tuple[Name, list[str]]) -> None:
