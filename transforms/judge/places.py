@@ -33,8 +33,6 @@ HALO_CELLS = 1.0
 HALO_SHARE = 0.5
 BUMP_RATIO = 1.25
 BUMP_SHARE = 0.2
-_SIDES = (("left", "right"), ("top", "bottom"), ("left_band", "right_band"), ("top_band", "bottom_band"))
-_OPPOSITE = {side: other for pair in _SIDES for side, other in (pair, pair[::-1])}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +64,9 @@ def name_place(own: Heat, others: Usual | None, min_images: int) -> Place | None
         min_images: with fewer scores nothing is named.
 
     Returns:
-        The fixed place with the most evidence, in the picture or beside the box; the frame before one side
-        of it whose opposite stands out as well; `far_from_box` where no fixed place has enough beside it;
-        else `halo`, where the heat surrounds the boxes closely. Against chance, by which every halo stands
-        out, the halo comes first.
+        The fixed place with the most evidence, in the picture or beside the box; `far_from_box` where no
+        fixed place has enough beside it; else `halo`, where the heat surrounds the boxes closely. Against
+        chance, by which every halo stands out, the halo comes first.
     """
     if not enough(own, min_images):
         return None
@@ -79,11 +76,7 @@ def name_place(own: Heat, others: Usual | None, min_images: int) -> Place | None
     found = list(_standing_out(own, others))
     far = sum(place.evidence for place in found if place.name == FAR_FROM_BOX)
     fixed = [place for place in found if place.name != FAR_FROM_BOX and place.evidence >= MIN_FIXED * far]
-    most = max(fixed or found, key=lambda place: place.evidence, default=halo)
-    stand_out = {place.name: place for place in fixed}
-    if most is not None and _OPPOSITE.get(most.name) in stand_out:
-        return stand_out.get("frame", most)
-    return most
+    return max(fixed or found, key=lambda place: place.evidence, default=halo)
 
 
 def enough(heat: Heat, min_images: int) -> bool:
