@@ -122,13 +122,6 @@ def test_no_images_give_empty_arrays(engine: Engine) -> None:
     assert (0, 1, 4, 4) == found.heatmaps["gradcam"].shape
 
 
-def test_without_targets_there_are_logits_only(engine: Engine) -> None:
-    found = engine(images_of(6), np.zeros((6, 0), np.int32))
-
-    assert ((6, 0), (6, 0, 4, 4)) == (found.targets.shape, found.heatmaps["gradcam"].shape)
-    np.testing.assert_allclose(engine(images_of(6), column(*[0] * 6)).logits, found.logits, rtol=1e-5)
-
-
 def test_codes_resolve_to_predicted_runner_up_none_and_best_of_a_group(tiny_model: Path) -> None:
     engine = load_engine(str(tiny_model), batch_size=4, groups=[(0, 1), (1, 2)])
     images = images_of(6)

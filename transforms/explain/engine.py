@@ -116,7 +116,6 @@ class Engine:
             images: uint8 of shape (N, H, W, 3), RGB, already of the model's size.
             targets: int32 of shape (N, T): a class index, or -1 for the predicted class, -2 for the
                 runner-up, -3 for no target, -10 - g for the class of group g with the highest logit.
-                With T = 0 nothing is explained and the logits cost a forward pass.
 
         Raises:
             ValueError: a shape, a type or a target is not of that kind.
@@ -221,7 +220,7 @@ class Engine:
         """One pass: up to a batch of images and `_MAX_COLUMNS` targets, padded to a traced shape."""
         count, wanted = targets.shape
         batch = rows.stop - rows.start
-        columns = 1 << (wanted - 1).bit_length() if wanted else 0
+        columns = 1 << max(0, wanted - 1).bit_length()
         padded = np.full((batch, columns), NO_TARGET, np.int32)
         padded[:count, :wanted] = targets
         if count < batch:
@@ -234,8 +233,7 @@ class Engine:
             self._expect_gradients(any(values.any() for values in flat))
         values = iter(flat)
         maps = {
-            layer: {method: next(values)[:, :wanted] for method in self._cheap}
-            for layer in (self.map_sizes if wanted else ())
+            layer: {method: next(values)[:, :wanted] for method in self._cheap} for layer in self.map_sizes
         }
         return resolved[:, :wanted], logits, maps
 
@@ -270,8 +268,6 @@ class Engine:
             anatomy = self._program.dissect(self._program.normalised(images))
             found.append(anatomy)
             resolved = resolve(targets, anatomy.logits, self._program.request.groups)
-            if not columns:
-                return [resolved, anatomy.logits]
             activations = [map_of(cut.tensor, cut) for cut in anatomy.cuts]
             maps: list[list[tf.Tensor]] = [[] for _ in anatomy.cuts for _ in self._cheap]
             for column in range(columns):

@@ -9,6 +9,7 @@ from transforms.explain.counterfactual import Pixels, box_mask, on_background, w
 from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, Pictured
 from transforms.explain.sampling import Donors, Sample, names_with_boxes, rank
+from transforms.explain.targets import NO_TARGET
 from transforms.records import Example, Swap
 
 # A box that leaves less of the picture than this has no background to swap.
@@ -63,7 +64,7 @@ class Swapper:
                 asked.append((picture, name, other_name, same[0], other[0]))
         if not asked:
             return
-        found = engine(np.stack(shown), np.empty((len(shown), 0), np.int32))
+        found = engine(np.stack(shown), np.full((len(shown), 1), NO_TARGET, np.int32))
         probabilities = engine.probabilities(found.logits)
         for index, (picture, name, donor_class, same_id, other_id) in enumerate(asked):
             example = picture.example
