@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DRAWS := $(VENV)/.draws
 GCP := $(VENV)/.gcp
+STORES := $(VENV)/.stores
+FUZZ := $(VENV)/.fuzz
 AIRFLOW := .venv-airflow
 AIRFLOW_INSTALLED := $(AIRFLOW)/.installed
 PEERS := .venv-peers
 PEERS_INSTALLED := $(PEERS)/.installed
 
-.PHONY: help demo test test-slow test-engines test-airflow test-faults check format bench bench-peers bench-memory bench-audit bench-report bench-scale bench-bfloat16 validate validate-full clean
+.PHONY: help demo test test-slow test-engines test-stores test-airflow test-faults fuzz check format bench bench-peers bench-memory bench-audit bench-report bench-scale bench-bfloat16 validate validate-full clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -26,6 +28,14 @@ $(DRAWS): $(INSTALLED)
 
 $(GCP): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[gcp]'
+	touch $@
+
+$(STORES): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[stores]'
+	touch $@
+
+$(FUZZ): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3,<4'
 	touch $@
 
 # xplique's pin of TensorFlow is overruled by --no-deps; peers.txt says why.
@@ -56,6 +66,12 @@ test-engines: $(GCP)  ## the same rows on Prism, Flink, several processes, a por
 
 test-airflow: $(INSTALLED) $(AIRFLOW_INSTALLED)  ## the DAG of deploy/ under a real Airflow, in its own environment
 	$(BIN)/pytest -m engines tests/engines/test_airflow.py
+
+test-stores: $(STORES)  ## a whole audit between buckets of s3:// and gs://, on emulators
+	$(BIN)/pytest -m slow tests/test_stores.py
+
+fuzz: $(FUZZ)  ## every reader by atheris, guided by coverage, 100,000 inputs each
+	$(BIN)/python -m tests.coverage_fuzz
 
 test-faults: $(INSTALLED)  ## kill, fill, remove, corrupt while it runs; docs/reliability.md
 	$(BIN)/pytest -m faults tests/faults

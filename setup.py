@@ -40,6 +40,14 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<3"],
         "gcp": ["apache-beam[gcp]>=2.77,<3"],
         "aws": ["apache-beam[aws]>=2.77,<3"],
+        "stores": [  # emulators of gs:// and s3://, for make test-stores
+            "apache-beam[aws,gcp]>=2.77,<3",
+            "flask",
+            "flask-cors",
+            "gcp-storage-emulator",
+            "moto[s3]",
+        ],
+        "tfds": ["tensorflow-datasets>=4.9,<5"],  # reads prepared directories as they declare themselves
         "dicom": ["pydicom>=3,<4"],  # reads DICOM images; those with compressed pixels need pylibjpeg besides
         "bench": ["matplotlib>=3.10,<4"],  # the picture of the validation page
         "dev": [

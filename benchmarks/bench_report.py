@@ -28,6 +28,7 @@ from transforms.write.exemplars import FLAGS
 from transforms.write.manifest import Part, RunRecord, build_manifest, to_json
 from transforms.write.paths import RunPaths
 from transforms.write.schemas import write_part
+from transforms.write.wiring import write_text
 
 _STARTED = "2026-03-01T00:00:00+00:00"
 _ROLES = ("worst", "worst", "typical", "typical", "innocent", "innocent")
@@ -111,9 +112,9 @@ def make_run(
     )
     finished = datetime.datetime(2026, 3, 1, 1, tzinfo=datetime.UTC)
     manifest = build_manifest(run, counts, parts, findings, [association], [], finished)
-    path = Path(paths.record("manifest.json"))
-    path.parent.mkdir(parents=True)
-    path.write_text(to_json(manifest))
+    started = {"run_id": paths.run_id, "run_date": paths.run_date, "started": run.started}
+    for name, record in {"started.json": started, "manifest.json": manifest}.items():
+        write_text(paths.record(name), to_json(record))
     return run
 
 
@@ -233,16 +234,17 @@ def main() -> None:
     """Prints seconds and megabytes as one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--classes", type=int, default=1000)
+    parser.add_argument("--flagged", type=int, default=60)
     parser.add_argument("--scores", type=int, default=50_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         names = [f"class {number:04}" for number in range(arguments.classes)]
-        make_run(Path(folder), names, flagged=60, scores=arguments.scores)
+        make_run(Path(folder), names, flagged=arguments.flagged, scores=arguments.scores)
         started = time.perf_counter()
         report = Path(report_again(folder, None))
         seconds = time.perf_counter() - started
         megabytes = report.stat().st_size / 1e6
-    figures = {"classes": arguments.classes, "scores": arguments.scores}
+    figures = vars(arguments)
     print(json.dumps({**figures, "seconds": round(seconds, 2), "megabytes": round(megabytes, 2)}))
 
 

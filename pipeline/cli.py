@@ -185,6 +185,7 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
     from apache_beam.runners.runner import create_runner
 
     from pipeline.launch import LOCAL_RUNNER
+    from pipeline.stores import reach_stores
 
     known = _BeamArgumentParser(allow_abbrev=False, prog="gradcam-audit run")
     for options in PipelineOptions.__subclasses__():
@@ -200,6 +201,7 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
             "see gradcam-audit run --help, and the options of Beam's runners"
         )
     beam_options = PipelineOptions(rest)
+    reach_stores(beam_options)
     asked = beam_options.view_as(StandardOptions).runner
     # The same runner in this process, by the name that users know, without Beam's try at a download.
     runner = LOCAL_RUNNER if asked in (None, "DirectRunner") else asked

@@ -21,6 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import __version__
 from pipeline.config import Config, StrictLoader, yaml_problem
 from pipeline.resume import Resumed, request_of, resumed_run
+from pipeline.stores import reach_stores
 from pipeline.waivers import load_waivers
 from transforms.errors import (
     ConfigError,
@@ -123,6 +124,7 @@ def plan_run(
     Raises:
         UsageError: a file, class, layer or run id does not fit; the message says which.
     """
+    reach_stores()
     started = datetime.datetime.now(datetime.UTC)
     paths = RunPaths(
         config.output, _new_run_id(started) if run_id is None else run_id, started.strftime("%Y-%m-%d")
@@ -180,7 +182,7 @@ def _check_run_id(paths: RunPaths) -> None:
         raise UsageError(f"run id {paths.run_id!r} may hold letters, digits, '.', '_' and '-' only")
     try:
         exists = FileSystems.exists(paths.record("started.json"))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UsageError(f"output {paths.output!r} cannot be reached: {error}") from error
     if exists:
         raise UsageError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.stores import reach_stores
 from transforms.errors import RunError, UsageError, did_you_mean
 from transforms.write.paths import RunPaths
 from transforms.write.wiring import read_manifest, read_rows
@@ -141,6 +142,7 @@ def no_such_model(run: CompleteRun, model: str) -> UsageError:
 
 
 def _records(output: str) -> list[str]:
+    reach_stores()
     pattern = posixpath.join(output, "runs", "*", "started.json")
     try:
         (match,) = FileSystems.match([pattern])

@@ -66,10 +66,10 @@ def load_waivers(path: str) -> list[Waiver]:
     try:
         with FileSystems.open(path) as file:
             document = yaml.load(file.read().decode(), Loader=_TextLoader)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"waiver file {path!r} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
+    except Exception as error:  # each store has its own
+        raise UsageError(f"waiver file {path!r} cannot be read: {error}") from error
     if not isinstance(document or [], list):
         raise UsageError(f"{path} holds no list; a waiver is `- finding_id: ...` with {_keys()}")
     return parse_waivers(document or [], path)

@@ -1,5 +1,6 @@
 """The report of a whole audit: the same from pipeline and tables, with pixels only where allowed."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ JPEG = b"\xff\xd8\xff"
 
 def audited(folder: Path, model: Path, report: Mapping[str, Any]) -> Plan:
     write_set(folder, shards=2)
-    return run(load_config(str(write_config(folder, {"tiny": model}, report=dict(report)))), "r1")
+    plan = run(load_config(str(write_config(folder, {"tiny": model}, report=dict(report)))), "r1")
+    paths = plan.run.paths
+    started = {"run_id": paths.run_id, "run_date": paths.run_date, "started": plan.run.started}
+    Path(paths.record("started.json")).write_text(json.dumps(started))
+    return plan
 
 
 def files_with(folder: Path, data: bytes) -> list[Path]:

@@ -27,7 +27,7 @@ from transforms.records import Example
 
 from .builders import encode, make_image
 from .test_formats_doc import CONFIGS
-from .test_masks import OUTLINED, coco
+from .test_masks import BITMAP, OUTLINED, coco
 from .test_pictures import FILES, XRAY, dicom, oriented
 from .writers import WRITERS
 
@@ -127,7 +127,7 @@ def test_a_reader_survives(title: str, tmp_path: Path) -> None:
     fuzz_reader(title, tmp_path, A_FEW)
 
 
-@pytest.mark.parametrize(("kind", "data"), [*OUTLINED, ("coco", RUNS)])
+@pytest.mark.parametrize(("kind", "data"), [*OUTLINED, ("coco", RUNS), ("labelme", BITMAP)])
 def test_outlines_survive(kind: str, data: bytes) -> None:
     keys = {"format": kind, "images": "photos", "annotations": "x", "region": "mask"}
     settings, chance = FORMATS[kind].settings.model_validate(keys), random.Random(kind)

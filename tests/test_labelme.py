@@ -40,7 +40,7 @@ def example(*boxes: Box, slices: Sequence[Slice] = ()) -> Example:
         shape((1, 2), (5, 8)),
         shape((5, 8), (1, 2)),
         shape((1, 8), (3, 2), (5, 4), kind="polygon"),
-        shape((1, 2), (5, 8), kind="mask"),
+        shape((1, 2), (4, 7), kind="mask"),
     ],
     ids=["rectangle", "from the other corner", "polygon", "mask"],
 )

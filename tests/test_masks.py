@@ -1,11 +1,13 @@
 """`region: mask`: outlines from the readers through the view to measures, against brute force on pixels."""
 
+import base64
 import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import yaml
 from hypothesis import given
@@ -118,6 +120,55 @@ def test_run_lengths_of_cvat_are_rows_of_the_box() -> None:
         bad = read(rle)
         assert isinstance(bad, Bad)
         assert ("malformed_record", message) == (bad.error.reason, bad.error.message)
+
+
+def bitmap(mask: np.ndarray, mode: str = "L") -> str:
+    file = io.BytesIO()
+    PIL.Image.fromarray(mask.astype(np.uint8)).convert(mode).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def labelme_bitmap(text: Any) -> bytes:
+    """LabelMe's mask between the pixels (2, 3) and (4, 4), both within."""
+    shape = {"label": "cat", "shape_type": "mask", "points": [[2.0, 3.0], [4.0, 4.0]], "mask": text}
+    return json.dumps({"imagePath": "a.jpg", "shapes": [shape]}).encode()
+
+
+BITMAP = labelme_bitmap(bitmap(np.array([[0, 255, 255], [255, 0, 255]])))
+
+
+def read_bitmap(text: Any, region: str = "mask") -> Example | Bad:
+    keys = {"format": "labelme", "images": "photos", "annotations": "x", "region": region}
+    settings = FORMATS["labelme"].settings.model_validate(keys)
+    data = labelme_bitmap(text)
+    (found,) = FORMATS["labelme"].read(io.BytesIO(data), Source("x", "0", ()), settings)
+    return found
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_bitmaps_of_labelme_stand_between_their_corners(mode: str) -> None:
+    pixels = np.array([[0, 255, 255], [255, 0, 255]])
+    expected = np.zeros((6, 6), bool)
+    expected[3:5, 2:5] = pixels > 0
+    found = read_bitmap(bitmap(pixels, mode))
+
+    assert isinstance(found, Example)
+    (box,) = found.boxes
+    assert (2.0, 3.0, 5.0, 5.0) == (box.xmin, box.ymin, box.xmax, box.ymax)
+    assert box.outline is not None
+    np.testing.assert_array_equal(expected, polygon_mask(unpack(box.outline), 6, 6))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no base64!", "AAAA", 7, bitmap(np.ones((2, 4))), bitmap(np.ones((2, 3)))[:56]]
+)
+def test_a_bitmap_that_is_none_costs_its_image_only_where_masks_are_measured(text: Any) -> None:
+    bad, good = read_bitmap(text), read_bitmap(text, "box")
+
+    assert isinstance(bad, Bad)
+    message = "a mask is no PNG of 3 x 2 pixels in base64"
+    assert ("malformed_record", message) == (bad.error.reason, bad.error.message)
+    assert isinstance(good, Example)
 
 
 @given(

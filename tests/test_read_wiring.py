@@ -23,6 +23,7 @@ from transforms.read.wiring import (
     FindDuplicates,
     LabelExamples,
     ReadExamples,
+    _LoadImage,
     first_records,
     list_shards,
 )
@@ -169,6 +170,51 @@ def test_an_image_name_that_no_file_can_have_is_a_dead_letter(tmp_path: Path, na
         found = pipeline | ReadExamples(list_shards(settings).shards, settings, ())
         counts = found["dead_letters"] | beam.combiners.Count.Globally()
         assert_that(counts, equal_to([1]))
+
+
+class NotFoundError(Exception):
+    """What the client library of a store raises; no OSError."""
+
+
+@pytest.fixture
+def no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store in which nothing can be opened."""
+
+    def lost(path: str, **_: Any) -> Any:
+        raise NotFoundError(f"404 {path}")
+
+    monkeypatch.setattr(FileSystems, "open", lost)
+
+
+@pytest.mark.usefixtures("no_answer")
+@pytest.mark.parametrize("there", [False, True])
+def test_an_image_that_its_store_does_not_have_costs_itself_and_one_that_it_has_the_run(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FileSystems, "exists", lambda path: there)
+    example = dataclasses.replace(make_example(image=b""), image_path="gs://bucket/a.png")
+    loading = _LoadImage().process(example)
+    if there:
+        with pytest.raises(NotFoundError):
+            next(loading)
+    else:
+        (lost,) = loading
+        assert ("missing_image", "record 0: image file 'gs://bucket/a.png' cannot be read") == (
+            lost.value.error,
+            lost.value.message,
+        )
+
+
+@pytest.mark.usefixtures("no_answer")
+@pytest.mark.parametrize("key", ["names", "metadata"])
+def test_a_file_that_its_store_does_not_have_is_an_error_at_once(key: str, tmp_path: Path) -> None:
+    write_tfrecord(tmp_path / "a.tfrecord", "a")
+    given = {key: "gs://bucket/it.csv"}
+    settings = tfrecord.TFRecordSettings(format="tfrecord", path=str(tmp_path / "*"), **given)
+    with pytest.raises(DataError) as caught:
+        list_shards(settings)
+
+    assert f"data.{key}: 'gs://bucket/it.csv' cannot be read: 404 gs://bucket/it.csv" == str(caught.value)
 
 
 def test_text_that_no_row_can_hold_is_told_all_the_same(tmp_path: Path) -> None:

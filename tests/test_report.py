@@ -17,8 +17,9 @@ from pipeline.cli import main
 from pipeline.report import report_again
 from transforms.write.manifest import to_json
 from transforms.write.paths import RunPaths
-from transforms.write.report import findings as shown_findings
-from transforms.write.wiring import render_again
+from transforms.write.report import page as whole_page
+from transforms.write.report.page import MOST_BYTES, Room
+from transforms.write.wiring import render_again, write_text
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = ("cat", "dog", f"{HOSTILE}&\"'", "fish")
@@ -43,6 +44,10 @@ def parsed(text: str) -> Any:
 
 def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8")
+
+
+def names(element: Any) -> list[str]:
+    return list(element.get("class", "").split())
 
 
 def changed(page: Path, tmp_path: Path, **changes: Any) -> str:
@@ -163,9 +168,12 @@ def test_a_run_that_is_not_there_is_an_error(
     output = page.parents[2]
 
     assert 2 == main(["report", str(output), "--run-id", "r2"])
-    assert (
-        f"error: no run 'r2' with a manifest below {output}; a run without one failed or still goes on\n"
-    ) == capsys.readouterr().err
+    assert (f"error: no run 'r2' below {output}\n") == capsys.readouterr().err
+    paths = RunPaths(str(tmp_path), "r3", "2026-03-01")
+    started = {"run_id": "r3", "run_date": "2026-03-01", "started": "2026-03-01T00:00:00+00:00"}
+    write_text(paths.record("started.json"), to_json(started))
+    assert 2 == main(["report", str(tmp_path), "--run-id", "r3"])
+    assert "error: run 'r3' has no manifest: it failed or still runs\n" == capsys.readouterr().err
     assert 2 == main(["report", str(tmp_path)])
     assert (
         f"error: no run below {tmp_path} has a manifest, so there is nothing to report\n"
@@ -187,11 +195,60 @@ def test_without_images_no_pixel_is_shown_and_the_page_says_so(tmp_path: Path) -
 def test_photos_beyond_the_budget_are_left_out_and_said_so(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shown_findings, "MOST_PHOTO_BYTES", 0)
+    monkeypatch.setattr(whole_page, "ROOMS", (Room(0, 200, 10_000),))
     text = changed(page, tmp_path)
 
     assert "image/jpeg" not in text
     assert 3 == text.count("The photos of this finding are left out of the page, which is full")
+
+
+def test_findings_and_classes_beyond_the_room_are_left_out_and_said_so(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_page, "ROOMS", (Room(0, 2, 5),))
+    monkeypatch.setattr(whole_page, "_MOST_MANIFEST", 100)
+    text = changed(page, tmp_path)
+    tree = parsed(text)
+
+    assert 2 == len(tree.findall(".//article[@class='finding']"))
+    assert "1 more is flagged and left out here, since the page is full" in text
+    assert [2, 2] == [
+        len(table.findall("tbody/tr")) for table in tree.iter("table") if "long" in names(table)
+    ]
+    assert 2 == text.count("The 2 most alarming of 4 classes, since the page is full; the query gives all.")
+    assert "manifest.json is too large for this page; it stands beside it." in text
+
+
+def test_the_page_takes_the_most_room_with_which_it_is_not_too_large(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all photos, without them, and, where nothing helps, the least that there is."""
+    paths = RunPaths(str(page.parents[2]), "r1", "2026-03-01")
+    manifest = json.loads((page.parent / "manifest.json").read_text())
+    rooms = (Room(4_000_000, 200, 10_000), Room(0, 1, 2))
+    pages = []
+    for room in rooms:
+        monkeypatch.setattr(whole_page, "ROOMS", (room,))
+        pages.append(render_again(paths, manifest))
+    size = len(pages[0].encode())
+    monkeypatch.setattr(whole_page, "ROOMS", rooms)
+    taken = []
+    for most in (size, size - 1, 0):
+        monkeypatch.setattr(whole_page, "MOST_BYTES", most)
+        taken.append(render_again(paths, manifest))
+
+    assert len(pages[1]) < len(pages[0])
+    assert [pages[0], pages[1], pages[1]] == taken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("classes", "flagged"), [(2000, 60), (2000, 2000), (20_000, 20)])
+def test_the_page_of_a_huge_run_stays_below_ten_megabytes(tmp_path: Path, classes: int, flagged: int) -> None:
+    make_run(tmp_path, [f"class {number}" for number in range(classes)], flagged=flagged, scores=1)
+    text = text_of(Path(report_again(str(tmp_path), None)))
+
+    assert len(text.encode()) <= MOST_BYTES
+    assert "since the page is full" in text or "which is full" in text
 
 
 def test_an_incomplete_run_says_so_first(page: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import tensorflow as tf
 
 from .builders import encode, make_image
@@ -212,6 +213,7 @@ def ssd(root: Path) -> None:
 
 
 def tfds(root: Path) -> None:
+    """What the library makes of images, their names, sites and objects, but for its record of the whole."""
     with tf.io.TFRecordWriter(str(root / "pets-train.tfrecord-00000-of-00001")) as writer:
         for key in SIZES:
             flat = [shares(key, edges)[at] for _, edges in BOXES[key] for at in (1, 0, 3, 2)]
@@ -225,6 +227,45 @@ def tfds(root: Path) -> None:
             }
             writer.write(message(features))
     (root / "objects-label.labels.txt").write_text("cat\ndog\n")
+
+
+def tfds_directory(root: Path) -> None:
+    pytest.importorskip("tensorflow_datasets", reason="format tfds needs the extra tfds")
+    (root / "pets/1.0.0").mkdir(parents=True)
+    tfds(root / "pets/1.0.0")
+    (root / "pets/1.0.0/features.json").write_text(json.dumps(_feature("features_dict.FeaturesDict", TFDS)))
+
+
+def _feature(kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    """A feature as `features.json` declares it."""
+    return {"pythonClassName": f"tensorflow_datasets.core.features.{kind}", **content}
+
+
+_TEXT = _feature("text_feature.Text", {"text": {}})
+_OBJECT = {
+    "bbox": _feature(
+        "bounding_boxes.BBoxFeature",
+        {"boundingBox": {"bboxFormat": "REL_YXYX", "dtype": "float32", "shape": {"dimensions": ["4"]}}},
+    ),
+    "label": _feature("class_label_feature.ClassLabel", {"classLabel": {"numClasses": "2"}}),
+}
+_OBJECTS = {
+    "length": "-1",
+    "feature": _feature("features_dict.FeaturesDict", {"featuresDict": {"features": _OBJECT}}),
+}
+TFDS = {
+    "featuresDict": {
+        "features": {
+            "image": _feature(
+                "image_feature.Image",
+                {"image": {"dtype": "uint8", "shape": {"dimensions": ["-1", "-1", "3"]}}},
+            ),
+            "image/filename": _TEXT,
+            "site": _TEXT,
+            "objects": _feature("sequence_feature.Sequence", {"sequence": _OBJECTS}),
+        }
+    }
+}
 
 
 # The title of the section of docs/formats.md -> what writes the data that it shows.
@@ -243,4 +284,5 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "TFRecord": tfrecord,
     "SSD-TensorFlow": ssd,
     "TensorFlow Datasets": tfds,
+    "TensorFlow Datasets, by their library": tfds_directory,
 }

@@ -1,8 +1,8 @@
 """LabelMe JSON: one file for each image, beside a folder of images.
 
-Every shape counts as the box around it, or a polygon as itself where `region` is `mask`. LabelMe names the
-image by its path from where the JSON file stood, so only the last part counts, below `images`. Slices are
-fields right below the root, and flags.
+Every shape counts as the box around it, or a polygon or a mask as itself where `region` is `mask`. LabelMe
+names the image by its path from where the JSON file stood, so only the last part counts, below `images`.
+Slices are fields right below the root, and flags.
 """
 
 import json
@@ -17,7 +17,7 @@ from transforms.read.apart import example_of
 from transforms.read.boxes import around
 from transforms.read.common import Bad, Source, as_text, checked_box, clean, whole
 from transforms.read.gathering import Annotations
-from transforms.read.masks import outlined, polygons_outline
+from transforms.read.masks import bitmap_outline, outlined, polygons_outline
 from transforms.read.settings import Outlined
 from transforms.records import Box, Example, Slice
 
@@ -71,8 +71,14 @@ def _box(shape: Any, masks: bool) -> Box:
             radius = math.dist((x, y), rim)
             points = [(x - radius, y - radius), (x + radius, y + radius)]
         edges = around(points)
+        if shape.get("shape_type") == "mask":  # two corner pixels, both within
+            left, top, right, bottom = map(math.floor, edges)
+            edges = (left, top, right + 1, bottom + 1)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RecordError("malformed_record", f"the points of {name!r} are not pairs of numbers") from error
     box = checked_box(name, *edges)
-    is_polygon = masks and shape.get("shape_type") == "polygon" and len(points) > 2
-    return outlined(box, polygons_outline([points])) if is_polygon else box
+    if masks and shape.get("shape_type") == "polygon" and len(points) > 2:
+        return outlined(box, polygons_outline([points]))
+    if masks and shape.get("shape_type") == "mask" and shape.get("mask") is not None:
+        return outlined(box, bitmap_outline(shape["mask"], *map(int, edges)))
+    return box

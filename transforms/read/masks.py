@@ -1,9 +1,13 @@
 """Polygons and run lengths as the formats write them -> outlines."""
 
+import base64
+import io
+import struct
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import PIL.Image
 
 from transforms.errors import RecordError
 from transforms.outlines import mask_rectangles, pack, rectangle_outline
@@ -73,6 +77,35 @@ def runs_outline(runs: Sequence[int], lines: int, across: int, by_row: bool = Fa
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     mask = flat.reshape(lines, across) if by_row else flat.reshape(across, lines).T
     return rectangle_outline(mask_rectangles(mask))
+
+
+def bitmap_outline(text: Any, left: int, top: int, right: int, bottom: int) -> bytes:
+    """Outline of a PNG in base64, of which every pixel that is not 0 lies inside.
+
+    Args:
+        text: the PNG.
+        left: where it stands in the image; right and bottom are one beyond its last pixels.
+        top: likewise.
+        right: likewise.
+        bottom: likewise.
+
+    Raises:
+        RecordError: `malformed_record`, it is no PNG of this size.
+    """
+    width, height = right - left, bottom - top
+    try:
+        data = base64.b64decode(text, validate=True)
+        # Width and height stand at a fixed place, and are looked at before anything is unpacked.
+        if struct.unpack_from(">II", data, 16) != (width, height) or width * height > _MAX_MASK_PIXELS:
+            raise ValueError("it is of another size, or too large")
+        with PIL.Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            mask = np.asarray(image.convert("L")) > 0
+    except (TypeError, ValueError, OSError, SyntaxError, struct.error) as error:
+        message = f"a mask is no PNG of {width} x {height} pixels in base64"
+        raise RecordError("malformed_record", message) from error
+    return rectangle_outline(
+        (x0 + left, y0 + top, x1 + left, y1 + top) for x0, y0, x1, y1 in mask_rectangles(mask)
+    )
 
 
 def _unpacked(text: str) -> list[int]:

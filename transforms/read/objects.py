@@ -20,19 +20,24 @@ from transforms.settings import Settings
 class Keys(Settings):
     """Names of the columns or keys that hold what the audit needs."""
 
-    image: Names = pydantic.Field(("image",), description="parquet: the image, bytes or {bytes, path}")
+    image: Names = pydantic.Field(
+        ("image",), description="parquet: the image, bytes or {bytes, path}; tfds: the image"
+    )
     id: Names = pydantic.Field(
-        ("image_id", "id", "file_name"),
+        ("image_id", "id", "file_name", "image/filename", "image/id"),
         description="the first of these that is not empty is the example id; else the image's path or key "
         "is, else its hash",
     )
-    objects: Names = pydantic.Field(("objects", "annotations"), description="the annotated objects")
+    objects: Names = pydantic.Field(
+        ("objects", "bobjects", "annotations"), description="the annotated objects"
+    )
     box: Names = pydantic.Field(("bbox", "box", "bboxes"), description="an object's four numbers")
     name: Names = pydantic.Field(
         ("category", "categories", "label", "labels", "category_id", "class"), description="an object's class"
     )
     ignored: Names = pydantic.Field(
-        ("iscrowd", "is_crowd", "difficult"), description="1 or true for an object that is an ignore region"
+        ("iscrowd", "is_crowd", "difficult", "is_difficult", "is_group_of"),
+        description="1 or true for an object that is an ignore region",
     )
     label: Names = pydantic.Field(("label", "cls", "class"), description="the image's class, without a box")
 

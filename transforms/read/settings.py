@@ -100,8 +100,8 @@ def layout_field(default: Layout) -> Any:
     """The key `layout` with a format's own default."""
     return pydantic.Field(
         default,
-        description="order of a box's numbers: two corners, a corner and size, or centre and size; tfrecord: "
-        "yxyx, csv and parquet_boxes: xyxy, parquet and webdataset: xywh",
+        description="order of a box's numbers: two corners, a corner and size, or centre and size; "
+        "tfrecord and tfds: yxyx, csv and parquet_boxes: xyxy, parquet and webdataset: xywh",
     )
 
 
@@ -109,7 +109,8 @@ def unit_field(default: Unit) -> Any:
     """The key `unit` with a format's own default."""
     return pydantic.Field(
         default,
-        description="boxes in pixels, or in shares of width and height; tfrecord: shares, others: pixels",
+        description="boxes in pixels, or in shares of width and height; tfrecord and tfds: shares, "
+        "others: pixels",
     )
 
 

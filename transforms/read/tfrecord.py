@@ -101,23 +101,34 @@ def read(file: BinaryIO, source: Source, settings: TFRecordSettings) -> Iterator
     Raises:
         DataError: the file does not begin with a TFRecord frame.
     """
-    records = _Records(file, source.path)
-    position = 0
+    for position, frame in enumerate(frames(file, source.path)):
+        if isinstance(frame, RecordError):
+            yield Bad(position, None, frame)
+            continue
+        try:
+            yield _example(tf_example.parse(frame), position, source, settings)
+        except RecordError as error:
+            yield Bad(position, None, error)
+
+
+def frames(file: BinaryIO, path: str) -> Iterator[bytes | RecordError]:
+    """The records of one file as bytes, or what is wrong with one; behind a broken frame nothing comes.
+
+    Raises:
+        DataError: the file does not begin with a TFRecord frame.
+    """
+    records = _Records(file, path)
     while True:
         try:
             record = next(records, None)
         except RecordError as error:
-            yield Bad(position, None, error)
+            yield error
             if error.reason == "corrupt_shard":
                 return
         else:
             if record is None:
                 return
-            try:
-                yield _example(tf_example.parse(record), position, source, settings)
-            except RecordError as error:
-                yield Bad(position, None, error)
-        position += 1
+            yield record
 
 
 class _Records:

@@ -217,7 +217,7 @@ class _LoadImage(beam.DoFn):
             with FileSystems.open(example.image_path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
                 yield Example(**{name: getattr(example, name) for name in _BUT_IMAGE}, image=file.read())
         except Exception as problem:
-            # Object stores raise errors of their own. What is there and cannot be had is an outage.
+            # Each store has exceptions of its own. What is there and cannot be had is not the record's fault.
             if not isinstance(problem, (OSError, ValueError)) and FileSystems.exists(example.image_path):
                 raise
             error = RecordError("missing_image", f"image file {example.image_path!r} cannot be read")
@@ -291,9 +291,10 @@ def _names(settings: DataSettings) -> dict[str, str]:
     if isinstance(settings.names, str):
         try:
             with FileSystems.open(settings.names) as file:
-                return parse_names(file.read(), settings.names)
-        except (OSError, ValueError) as error:
+                content = file.read()
+        except Exception as error:  # each store has its own
             raise DataError(f"data.names: {settings.names!r} cannot be read: {error}") from error
+        return parse_names(content, settings.names)
     return enumerated(settings.names) if isinstance(settings.names, list) else settings.names or {}
 
 
@@ -308,7 +309,9 @@ def _metadata(settings: DataSettings, slices: Sequence[str]) -> Metadata | None:
     try:
         with FileSystems.open(settings.metadata) as file:
             return read_metadata(file, settings.metadata, settings.metadata_id, slices)
-    except OSError as error:
+    except DataError:
+        raise
+    except Exception as error:  # each store has its own
         raise DataError(f"data.metadata: {settings.metadata!r} cannot be read: {error}") from error
 
 

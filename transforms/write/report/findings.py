@@ -12,18 +12,24 @@ from transforms.write.report.pictures import data_url, density, grey_url, heat_u
 from transforms.write.report.tables import Row, Tables
 from transforms.write.report.words import NEXT_STEPS, ROLES, SWAPPED, WHY, flagged, headline, where_sentence
 
-# Bytes of JPEG that one page takes up with its photos; what is beyond stands in the table only.
-MOST_PHOTO_BYTES = 4_000_000
 # Slices of one finding that are listed.
 _MOST_SLICES = 30
 _BARS = 32
 
 
-def show_findings(tables: Tables) -> list[dict[str, Any]]:
-    """The findings that have a part of the page of their own, in order of rank, ready for the template."""
-    left = MOST_PHOTO_BYTES
-    shown = []
+def show_findings(tables: Tables, photo_bytes: int, most: int) -> list[dict[str, Any]]:
+    """The findings that have a part of the page of their own, in order of rank, ready for the template.
+
+    Args:
+        tables: of the run.
+        photo_bytes: bytes of JPEG that the page takes; what is beyond stands in the table only.
+        most: such findings at most.
+    """
+    left = photo_bytes
+    shown: list[dict[str, Any]] = []
     for row in tables.ranked:
+        if len(shown) == most:
+            break
         if not row["exemplar_details"] and not flagged(row):
             continue
         photos = row["exemplars"] or []

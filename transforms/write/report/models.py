@@ -10,20 +10,22 @@ _STATUSES = ("ok", "zero_map", "not_finite", "no_box", "full_box")
 _MOST_NAMES = 20
 
 
-def show_models(tables: Tables, shown: set[str]) -> list[dict[str, Any]]:
+def show_models(tables: Tables, shown: set[str], most_classes: int) -> list[dict[str, Any]]:
     """The models in the order of the config, ready for the template.
 
     Args:
         tables: of the run.
         shown: ids of the findings that have a part of the page, to be linked.
+        most_classes: rows of classes at most, of all models together; each has an equal share of them.
     """
+    models = tables.manifest["models"]
     return [
-        {"anchor": f"model-{number}", **_show_model(facts, tables, shown)}
-        for number, facts in enumerate(tables.manifest["models"], 1)
+        {"anchor": f"model-{number}", **_show_model(facts, tables, shown, most_classes // len(models))}
+        for number, facts in enumerate(models, 1)
     ]
 
 
-def _show_model(facts: Row, tables: Tables, shown: set[str]) -> dict[str, Any]:
+def _show_model(facts: Row, tables: Tables, shown: set[str], most_classes: int) -> dict[str, Any]:
     name = facts["name"]
     finding = next(
         (row for row in tables.findings if (row["model"], row["group_kind"]) == (name, "model")), None
@@ -38,7 +40,7 @@ def _show_model(facts: Row, tables: Tables, shown: set[str]) -> dict[str, Any]:
             "summary": tables.summary_of(row),
             "href": f"#finding-{row['finding_id']}" if row["finding_id"] in shown else None,
         }
-        for row in rows
+        for row in rows[:most_classes]
     ]
     return {
         "name": name,
@@ -51,6 +53,7 @@ def _show_model(facts: Row, tables: Tables, shown: set[str]) -> dict[str, Any]:
         "sentence": verdict_sentence(verdict, rows, epsilon, message),
         "summary": tables.summary_of_model(name),
         "classes": classes,
+        "classes_in_all": len(rows),
         "points": [_point(entry) for entry in classes if (entry["summary"] or {}).get("ok")],
         "slices": [row for row in tables.of_model(name, "slice") if flagged(row)],
         "slices_in_all": len(tables.of_model(name, "slice")),
