@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +259,27 @@ def test_the_same_weights_in_every_kind_of_model_give_the_same_maps(tmp_path: Pa
             for method in found:
                 assert expected[method].any()
                 np.testing.assert_allclose(found[method], expected[method], atol=1e-6, err_msg=str(path))
+
+
+def test_threads_of_one_worker_trace_a_model_at_the_same_time(tiny_model: Path) -> None:
+    """Recording covers the layers of a model that all of them share."""
+    model = _KerasModel(keras.models.load_model(tiny_model, compile=False))
+    (name,) = model.input_shapes or ()
+    start = threading.Barrier(4)
+
+    def layers(_: int) -> list[str]:
+        found: list[str] = []
+
+        def trace(images: tf.Tensor) -> list[tf.Tensor]:
+            found.extend(model.trace({name: images})[1])
+            return []
+
+        start.wait()
+        tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec((1, 16, 16, 3)))
+        return found
+
+    with ThreadPoolExecutor(4) as threads:
+        first, *others = [found for _ in range(5) for found in threads.map(layers, range(4))]
+
+    assert first
+    assert all(first == other for other in others)

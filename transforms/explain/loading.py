@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SAVED_MODEL = "saved_model.pb"
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _UNKNOWN_OBJECT = re.compile(r"(?:Could not locate|Unknown) (?:class|layer|function|\w+):? '([^']+)'")
+
+_RECORDING = threading.RLock()
 
 Inputs = Mapping[str | None, tf.Tensor]
 Traced = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
@@ -240,15 +243,18 @@ def _recorded_outputs(model: keras.Model) -> Iterator[dict[str, tf.Tensor]]:
     """Within the context, calls of the model record each inner layer's output under its path."""
     recorded: dict[str, tf.Tensor] = {}
     watched: dict[int, keras.Layer] = {}
-    for path, layer in _paths(model, ""):
-        if id(layer) not in watched:  # a layer may be kept in two places
-            watched[id(layer)] = layer
-            layer.call = _recording(layer.call, path, recorded)
-    try:
-        yield recorded
-    finally:
-        for layer in watched.values():
-            del layer.call  # uncovers the method of the class
+    with (
+        _RECORDING
+    ):  # threads of one worker share the model, and would take each other's recorders for its own
+        for path, layer in _paths(model, ""):
+            if id(layer) not in watched:  # a layer may be kept in two places
+                watched[id(layer)] = layer
+                layer.call = _recording(layer.call, path, recorded)
+        try:
+            yield recorded
+        finally:
+            for layer in watched.values():
+                del layer.call  # uncovers the method of the class
 
 
 def _recording(call: Any, path: str, recorded: dict[str, tf.Tensor]) -> Any:
