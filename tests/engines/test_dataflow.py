@@ -30,9 +30,6 @@ OPTIONS = [
     "--temp_location=gs://my-bucket/tmp",
     "--no_auth",
     f"--sdk_container_image={IMAGE}",
-    "--worker_machine_type=n1-standard-8",
-    "--disk_size_gb=200",
-    "--max_num_workers=20",
 ]
 # The steps that hold a model: heatmaps, swaps of backgrounds, and controls with weights drawn anew.
 HEAVY = ("Explain", "SwapBackgrounds", "CompareControls")
@@ -89,16 +86,6 @@ def test_every_worker_runs_the_image_that_was_asked_for(submitted: Any) -> None:
     images = {beam_runner_api_pb2.DockerPayload.FromString(e.payload).container_image for e in environments}
 
     assert {IMAGE} == images
-
-
-def test_machine_disk_and_number_of_workers_are_those_that_were_asked_for(submitted: Any) -> None:
-    (pool,) = [pool for pool in submitted.proto.environment.worker_pools if pool.kind == "harness"]
-
-    assert ("n1-standard-8", 200, 20) == (
-        pool.machine_type,
-        pool.disk_size_gb,
-        pool.autoscaling_settings.max_num_workers,
-    )
 
 
 def test_no_record_travels_pickled(submitted: Any) -> None:

@@ -149,6 +149,7 @@ def test_a_dataflow_template_is_staged_with_the_package(
         "template",
         *("--runner=DataflowRunner", "--project=my-project", "--region=us-central1", "--no_auth"),
         *("--temp_location=gs://bucket/tmp", "--staging_location=gs://bucket/staging"),
+        *("--worker_machine_type=n1-standard-8", "--disk_size_gb=200", "--max_num_workers=20"),
         *("--template_location=gs://bucket/templates/audit", f"--setup_file={ROOT / 'setup.py'}"),
     )
 
@@ -156,6 +157,9 @@ def test_a_dataflow_template_is_staged_with_the_package(
     staged = {name.rsplit("/", 1)[-1]: name for name in bucket.names("staging/")}
     assert {"pipeline.pb", "workflow.tar.gz"} <= set(staged)
     assert "JOB_TYPE_BATCH" == template["type"]
+    (pool,) = template["environment"]["workerPools"]
+    asked = (pool["machineType"], pool["diskSizeGb"], pool["autoscalingSettings"]["maxNumWorkers"])
+    assert ("n1-standard-8", 200, 20) == asked
     package = tmp_path / "workflow.tar.gz"
     package.write_bytes(bucket.get(staged["workflow.tar.gz"]))
     assert_imports(package, tmp_path / "clean")
