@@ -119,33 +119,6 @@ def test_reading_on_beam_equals_a_plain_loop_and_a_missing_image_is_a_dead_lette
     assert_read(shards, settings, examples=expected, dead_letters=[missing], slices=["camera"])
 
 
-class StoreError(Exception):
-    """What the client of an object store raises; no OSError."""
-
-
-def test_an_object_store_without_the_image_is_no_outage(
-    two_sets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is not there is a dead letter; what is there and cannot be had fails the bundle."""
-    settings = coco_settings(two_sets, str(two_sets / "one.json"))
-    shards = list_shards(settings).shards
-    (example, lost) = plain_loop(shards, settings, [])
-    usual = FileSystems.open
-
-    def opened(path: str, *arguments: Any, **named: Any) -> Any:
-        if path.endswith("b.png"):
-            raise StoreError("404 GET")
-        return usual(path, *arguments, **named)
-
-    monkeypatch.setattr(FileSystems, "open", opened)
-    with pytest.raises(StoreError, match="404 GET"):
-        assert_read(shards, settings, examples=[], dead_letters=[])
-    (two_sets / "images/b.png").unlink()
-    message = f"record 1: image file '{two_sets}/images/b.png' cannot be read"
-    letter = DeadLetter("read", lost.source, "b.png", "missing_image", message, 1)
-    assert_read(shards, settings, examples=[example], dead_letters=[letter])
-
-
 def test_only_wanted_images_are_loaded(two_sets: Path) -> None:
     """The image of d.png is missing, which nobody is told who did not ask for it."""
     settings = coco_settings(two_sets, str(two_sets / "*.json"))
