@@ -16,8 +16,8 @@ _MOST_DONORS, MOST_DONORS_OF_CLASS = 1024, 64
 _DONOR_CLASSES = 6
 
 
-# A tested image costs four forward passes: so much of a run is some 15 % of its time.
-_LEAST_BUDGET, _BUDGET_SHARE = 2500, 0.05
+# A tested image costs as much as four explained ones: so much of a run is some 15 % of its time.
+_LEAST_BUDGET, _BUDGET_SHARE = 2000, 0.04
 # Images of a class that show a gap of 0.3 three times out of four.
 _LEAST_TESTED = 50
 

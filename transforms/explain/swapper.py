@@ -14,8 +14,8 @@ from transforms.records import Example, Swap
 
 # A box that leaves less of the picture than this has no background to swap.
 _MOST_OBJECT = 0.95
-# Prepared backgrounds that a worker keeps, of 150 kB each at 224x224.
-_MOST_BACKGROUNDS = 256
+# Bytes of prepared backgrounds that a worker keeps, of 150 kB each at 224x224; there are at most 1,024 donors.
+_BACKGROUND_BYTES = 2**27
 
 
 class Swapper:
@@ -111,7 +111,8 @@ class Swapper:
         """The same, kept for the next image: a donor lends its background many times."""
         key = (spec.settings.name, donor.example_id, name)
         if key not in self._backgrounds:
-            if len(self._backgrounds) >= _MOST_BACKGROUNDS:
+            height, width = engine.input_size
+            if len(self._backgrounds) >= _BACKGROUND_BYTES // (3 * height * width):
                 del self._backgrounds[next(iter(self._backgrounds))]
             self._backgrounds[key] = self._prepared(spec, engine, donor, name)
         return self._backgrounds[key]

@@ -51,7 +51,7 @@ class JudgeSettings(Settings):
     confirm_budget: int | None = pydantic.Field(
         None,
         ge=2,
-        description="images that are so tested in all; null: 2500 or 5 % of the images, whichever is more. "
+        description="images that are so tested in all; null: 2000 or 4 % of the images, whichever is more. "
         "Classes share it equally; where that would be fewer than 50 each, the most suspicious get 50",
     )
     health_images: int = pydantic.Field(
