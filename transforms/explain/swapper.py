@@ -14,7 +14,7 @@ from transforms.records import Example, Swap
 
 # A box that leaves less of the picture than this has no background to swap.
 _MOST_OBJECT = 0.95
-# Bytes of prepared backgrounds that a worker keeps, of 150 kB each at 224x224; there are at most 1,024 donors.
+# Bytes of prepared backgrounds that a worker keeps: 150 kB each at 224x224, of at most 1,024 donors.
 _BACKGROUND_BYTES = 2**27
 
 
