@@ -60,7 +60,7 @@ class AssociateSlices(beam.PTransform):
 
 def _by_cluster(labelling: Labelling) -> Iterator[tuple[tuple[str, str], Labelling]]:
     if labelling.cluster is not None:
-        yield (labelling.cluster, "\0".join(labelling.names)), labelling
+        yield (labelling.cluster, "\0".join(sorted(labelling.names))), labelling
 
 
 def _first_of(labellings: Iterable[Labelling]) -> Labelling:
