@@ -90,7 +90,19 @@ def test_help_names_the_commands() -> None:
     done = in_process(["--help"], "")
 
     assert done.stdout.startswith("usage: gradcam-audit [-h] [--version] COMMAND ...\n")
-    commands = "run gate compare history card report prune inspect overlay schema demo".split()
+    commands = [
+        "run",
+        "gate",
+        "compare",
+        "history",
+        "card",
+        "report",
+        "prune",
+        "inspect",
+        "overlay",
+        "schema",
+        "demo",
+    ]
     assert commands == re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
 
 
