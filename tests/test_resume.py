@@ -83,6 +83,7 @@ def test_what_is_kept_goes_with_a_run_that_ends_well(folder: Path) -> None:
     assert 2 == len(list((folder / "audits/runs/broken/staging/explained").iterdir()))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_that_dies_is_resumed_with_all_that_both_have(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_resumed_run_that_dies_is_resumed_with_all_that_both_have(
     assert tables_of(folder, "whole") == tables_of(folder, "again-2")
 
 
+@pytest.mark.slow
 def test_an_image_that_changed_since_is_explained_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
