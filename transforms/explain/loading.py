@@ -21,6 +21,7 @@ _SAVED_MODEL = "saved_model.pb"
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _UNKNOWN_OBJECT = re.compile(r"(?:Could not locate|Unknown) (?:class|layer|function|\w+):? '([^']+)'")
 
+# Threads of one worker share the model, and would take each other's recorders for its own.
 _RECORDING = threading.RLock()
 
 Inputs = Mapping[str | None, tf.Tensor]
@@ -243,9 +244,7 @@ def _recorded_outputs(model: keras.Model) -> Iterator[dict[str, tf.Tensor]]:
     """Within the context, calls of the model record each inner layer's output under its path."""
     recorded: dict[str, tf.Tensor] = {}
     watched: dict[int, keras.Layer] = {}
-    with (
-        _RECORDING
-    ):  # threads of one worker share the model, and would take each other's recorders for its own
+    with _RECORDING:
         for path, layer in _paths(model, ""):
             if id(layer) not in watched:  # a layer may be kept in two places
                 watched[id(layer)] = layer

@@ -125,7 +125,7 @@ class Swapper:
         pixels = picture.view_of(spec, engine)
         boxes = picture.boxes_of(name, spec, engine)
         mask = box_mask(boxes, pixels.shape[1], pixels.shape[0])
-        return np.asarray(without(pixels, mask))
+        return without(pixels, mask)
 
     def _strangers(self, spec: ModelSpec, name: str) -> list[str]:
         """Sampled classes that mean other classes of the model."""
