@@ -1,18 +1,16 @@
 """What the engines are made of: fetched once into `.engines/`, at pinned versions, checked by their hashes.
 
 Whatever cannot be had skips its tests and says why. Package clients are asked in their own ways, so that
-proxies and mirrors work as they are set up: `go` (GOPROXY), `pip` (PIP_INDEX_URL), and MAVEN_REPOSITORY.
+proxies and mirrors work as they are set up: `go` (GOPROXY), `pip` (PIP_INDEX_URL) and `mvn` (its settings).
 """
 
 import functools
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
-import urllib.error
-import urllib.request
+import zipfile
 from pathlib import Path
 
 import apache_beam
@@ -21,10 +19,26 @@ import pytest
 CACHE = Path(__file__).parents[2] / ".engines"
 BEAM = apache_beam.__version__
 STORAGE_EMULATOR = "2026.7.19"
-FLINK = "1.20.5"
-FLINK_LINE = "1.20"
-_FLINK_SHA256 = "e6aee62ea1a1fe7b32e28894ad079f3f1a50a372a4caac3df52405267f4228c8"
-_MAVEN = os.environ.get("MAVEN_REPOSITORY", "https://repo.maven.apache.org/maven2").rstrip("/")
+FLINK = "1.19.3"
+FLINK_LINE = "1.19"
+_FLINK_SHA256 = "4a58e3a1fb7d83340bc96b6c080624c6d792d69fae5d294b96224775204a9c60"
+# The newest of which a Maven repository at hand had all parts.
+JOB_SERVER = "2.62.0"
+_JOB_SERVER_POM = """\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>gradcam-audit</groupId>
+  <artifactId>job-server</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.beam</groupId>
+      <artifactId>beam-runners-flink-{line}</artifactId>
+      <version>{version}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
 _PATIENCE = 1800
 
 
@@ -50,7 +64,7 @@ def flink() -> Path:
             sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation",
             "--require-hashes", "--dest", str(CACHE), "--requirement", str(wanted),
         )  # fmt: skip
-        (archive,) = CACHE.glob(f"apache_flink_libraries-{FLINK}.tar.gz")
+        (archive,) = CACHE.glob(f"apache?flink?libraries-{FLINK}.tar.gz")
         unpacked = CACHE / "unpacked"
         shutil.rmtree(unpacked, ignore_errors=True)
         with tarfile.open(archive) as members:
@@ -63,18 +77,33 @@ def flink() -> Path:
 
 @functools.cache
 def job_server() -> Path:
-    """Beam's job server for that Flink, checked by the sum that the repository has beside it."""
-    name = f"beam-runners-flink-{FLINK_LINE}-job-server"
-    jar = CACHE / f"{name}-{BEAM}.jar"
+    """Beam's job server for that Flink: a jar that names the runner's own jars, where Maven has put them.
+
+    What Beam releases as `beam-runners-flink-*-job-server` is the same classes in one file of 150 MB.
+    """
+    home = CACHE / f"job-server-{FLINK_LINE}-{JOB_SERVER}"
+    jar = home / "job-server.jar"
     if not jar.exists():
-        url = f"{_MAVEN}/org/apache/beam/{name}/{BEAM}/{jar.name}"
-        data = _fetch(url)
-        wanted = _fetch(f"{url}.sha1").decode().split()[0]
-        found = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-        assert wanted == found, f"{url} has the SHA-1 {found}, its repository says {wanted}"
-        CACHE.mkdir(exist_ok=True)
-        jar.write_bytes(data)
+        home.mkdir(parents=True, exist_ok=True)
+        pom, jars = home / "pom.xml", home / "jars"
+        pom.write_text(_JOB_SERVER_POM.format(line=FLINK_LINE, version=JOB_SERVER))
+        _client(
+            "mvn", "--batch-mode", "--quiet", "--file", str(pom),
+            "dependency:copy-dependencies", f"-DoutputDirectory={jars}",
+        )  # fmt: skip
+        manifest = [
+            "Manifest-Version: 1.0",
+            "Main-Class: org.apache.beam.runners.flink.FlinkJobServerDriver",
+            *_folded("Class-Path: " + " ".join(f"jars/{path.name}" for path in sorted(jars.glob("*.jar")))),
+        ]
+        with zipfile.ZipFile(jar, "w") as archive:
+            archive.writestr("META-INF/MANIFEST.MF", "".join(f"{line}\n" for line in manifest))
     return jar
+
+
+def _folded(line: str) -> list[str]:
+    """A manifest's line in pieces of at most 72 bytes, of which each but the first begins with a space."""
+    return [line[:72], *(f" {line[start : start + 71]}" for start in range(72, len(line), 71))]
 
 
 @functools.cache
@@ -115,15 +144,3 @@ def _client(*command: str, **environment: str) -> None:
         pytest.skip(f"{command[0]} is not installed")
     except subprocess.CalledProcessError as error:
         pytest.skip(f"{' '.join(command)} failed: {error.stderr.strip().splitlines()[-1]}")
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:
-            data: bytes = answer.read()
-    except urllib.error.HTTPError as error:
-        error.close()
-        pytest.skip(f"{url} cannot be fetched: {error}")
-    except urllib.error.URLError as error:
-        pytest.skip(f"{url} cannot be fetched: {error}")
-    return data

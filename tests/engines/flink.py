@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -73,8 +74,10 @@ def cluster(folder: Path) -> Iterator[Cluster]:
                 "taskmanager.memory.task.heap.size": "256m",
                 "taskmanager.memory.task.off-heap.size": "0m",
                 "taskmanager.memory.managed.size": "128m",
-                "taskmanager.memory.network.min": "64m",
-                "taskmanager.memory.network.max": "64m",
+                "taskmanager.memory.network.min": "256m",
+                "taskmanager.memory.network.max": "256m",
+                # Each shuffle that is being written holds that many buffers; 512 unless told.
+                "taskmanager.network.sort-shuffle.min-buffers": 64,
                 "restart-strategy.type": "fixed-delay",
                 "restart-strategy.fixed-delay.attempts": 3,
                 "restart-strategy.fixed-delay.delay": "1 s",
@@ -95,7 +98,11 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             for number in range(TASK_MANAGERS)
         ]
         pool = ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={workers}"]
-        stack.enter_context(background([sys.executable, *pool], folder / "workers.log", cwd=ROOT))
+        # The pool starts each worker by the name `python`.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path}
+        log = folder / "workers.log"
+        stack.enter_context(background([sys.executable, *pool], log, cwd=ROOT, env=environment))
         running = Cluster(f"localhost:{rest}", f"localhost:{workers}", managers)
         wait_for(lambda: running.registered() == TASK_MANAGERS, "the task managers have not registered")
         yield running
