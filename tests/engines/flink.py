@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .downloads import flink, java
+from .downloads import FLINK_LINE, flink, java, job_server
 from .harness import ROOT, background, free_port, wait_for
 
 TASK_MANAGERS = 2
@@ -30,7 +30,7 @@ class Cluster:
     Attributes:
         address: host:port of the job manager's REST service.
         workers: host:port of the pool that starts Python workers.
-        task_managers: their processes.
+        task_managers: their processes, each at the place that is its id.
     """
 
     address: str
@@ -40,6 +40,28 @@ class Cluster:
     def ask(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=10) as answer:
             return json.load(answer)
+
+    def options(self) -> list[str]:
+        """What a run takes to go there, with two workers side by side."""
+        return [
+            "--runner=FlinkRunner",
+            f"--flink_master={self.address}",
+            f"--flink_version={FLINK_LINE}",
+            f"--flink_job_server_jar={job_server()}",
+            "--parallelism=2",
+            "--environment_type=EXTERNAL",
+            f"--environment_config={self.workers}",
+        ]
+
+    def attempts(self, name: str) -> list[dict[str, Any]]:
+        """The latest attempts at the subtasks whose step has that in its name, of all jobs."""
+        return [
+            subtask
+            for job in self.ask("jobs")["jobs"]
+            for vertex in self.ask(f"jobs/{job['id']}")["vertices"]
+            if name in vertex["name"]
+            for subtask in self.ask(f"jobs/{job['id']}/vertices/{vertex['id']}")["subtasks"]
+        ]
 
     def registered(self) -> int:
         """How many task managers the job manager knows; 0 while it is not up yet."""
@@ -94,7 +116,9 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         stack.enter_context(background(manager, folder / "job-manager.log"))
         tasks = [*machine, f"{entry}.taskexecutor.TaskManagerRunner", *config]
         managers = [
-            stack.enter_context(background(tasks, folder / f"task-manager-{number}.log"))
+            stack.enter_context(
+                background([*tasks, f"-Dtaskmanager.resource-id={number}"], folder / f"task-manager-{number}.log")
+            )
             for number in range(TASK_MANAGERS)
         ]
         pool = ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={workers}"]

@@ -9,7 +9,7 @@ from pipeline.cli import main
 from tests.audit_sets import BATCH, dying
 
 from .conftest import Tables, assert_same_rows
-from .downloads import FLINK_LINE, flink, java, job_server, prism
+from .downloads import prism
 from .flink import TASK_MANAGERS, cluster
 from .harness import manifest_of, run_audit
 
@@ -75,19 +75,7 @@ def test_a_flink_cluster_comes_up(tmp_path: Path) -> None:
 
 
 def test_flink(audited: Path, expected: Tables, tmp_path: Path) -> None:
-    java(), flink()
-    jar = job_server()
     with cluster(tmp_path) as running:
-        run_audit(
-            audited,
-            "flink",
-            "--runner=FlinkRunner",
-            f"--flink_master={running.address}",
-            f"--flink_version={FLINK_LINE}",
-            f"--flink_job_server_jar={jar}",
-            "--parallelism=2",
-            "--environment_type=EXTERNAL",
-            f"--environment_config={running.workers}",
-        )
+        run_audit(audited, "flink", *running.options())
 
     assert_same(audited, "flink", expected)
