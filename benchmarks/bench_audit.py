@@ -2,17 +2,22 @@
 
 Both read the same TFRecord files of 500x375 JPEGs, each in a process of its own, in turn. The evaluation
 decodes, resizes and predicts (parallel map, batch, prefetch); the audit reads, decodes, explains with gradcam
-and hirescam, measures, judges and writes. Each runs on a small and on a large set: the difference of the two
-times is the steady state, what is left of the small one the start-up. Weights are random.
+and hirescam, measures, judges and writes; `explain` is its decoding and explaining alone, in a plain loop.
+Each runs on a small and on a large set: the difference of the two times is the steady state, what is left of
+the small one the start-up. Weights are random.
 
-    python benchmarks/bench_audit.py [--models MobileNetV2] [--images 1000 4000] [--repeats 3] [--confirm]
+    python benchmarks/bench_audit.py [--models MobileNetV2] [--images 1000 4000] [--repeats 3]
+        [--confirm] [--together]
 
-With --confirm the audit also swaps backgrounds, at the default budget, and is timed with and without.
+With --confirm the audit also swaps backgrounds, at the default budget, and is timed with and without. With
+--together all models are audited in one run of the large set, too, against a run each.
 """
 
 import argparse
+import collections
 import dataclasses
 import io
+import itertools
 import json
 import os
 import statistics
@@ -56,15 +61,20 @@ def main() -> None:
     parser.add_argument("--images", nargs=2, type=int, default=[1000, 4000], metavar=("FEW", "MANY"))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--confirm", action="store_true", help="also with the counterfactual stage")
+    parser.add_argument("--together", action="store_true", help="also all models in one run")
     parser.add_argument("--predict", nargs=3, metavar=("MODEL", "SHARDS", "NAME"), help=argparse.SUPPRESS)
+    parser.add_argument("--explain", metavar="CONFIG", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.predict:
         predict(*arguments.predict)
         return
+    if arguments.explain:
+        explain(arguments.explain)
+        return
     rows, load = [], os.getloadavg()[0]
     print(
-        f"{'model':16}{'predict img/s':>14}{'audit img/s':>13}{'audit / predict (range)':>26}"
-        f"{'start-up':>10}{'memory':>8}{'bytes/row':>11}"
+        f"{'model':16}{'predict img/s':>14}{'explain':>9}{'audit':>7}{'audit / predict (range)':>26}"
+        f"{'other':>7}{'start-up':>10}{'memory':>8}{'time/img':>9}{'bytes/row':>11}"
     )
     with tempfile.TemporaryDirectory() as folder:
         for count in arguments.images:
@@ -73,13 +83,17 @@ def main() -> None:
             row = bench(name, Path(folder), *arguments.images, arguments.repeats, arguments.confirm)
             spread = f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
             print(
-                f"{name:16}{row['predict_rate']:14.1f}{row['audit_rate']:13.1f}{spread:>26}"
-                f"{row['start_up_s']:9.1f}s{row['memory_ratio']:8.2f}{row['bytes_per_row']:11.0f}",
+                f"{name:16}{row['predict_rate']:14.1f}{row['explain_rate']:9.1f}{row['audit_rate']:7.1f}"
+                f"{spread:>26}{row['other_share']:7.0%}{row['start_up_s']:9.1f}s{row['memory_ratio']:8.2f}"
+                f"{row['time_per_image_ratio']:9.2f}{row['bytes_per_row']:11.0f}",
                 flush=True,
             )
             if arguments.confirm:
                 print(f"{'':16}the counterfactual stage is {row['confirm_share']:.0%} of the run", flush=True)
             rows.append({"model": name, **row})
+        if arguments.together:
+            ratio = together(arguments.models, Path(folder), arguments.images[1], arguments.repeats)
+            print(f"all models in one run take {ratio:.2f} of the time of a run each", flush=True)
     print(json.dumps({"images": arguments.images, "load_before": load, "rows": rows}))
 
 
@@ -95,14 +109,17 @@ def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: b
             turn["predict", count] = measured(
                 [sys.executable, __file__, "--predict", str(model), shards, name]
             )
-            turn["audit", count] = measured(audit_command(name, model, shards, folder / "out", False))
+            turn["explain", count] = measured(
+                [sys.executable, __file__, "--explain", write_config([model], shards, folder / "out")]
+            )
+            turn["audit", count] = measured(audit_command([model], shards, folder / "out"))
         if confirm:
             shards = f"{folder / str(many)}/*.tfrecord"
-            turn["confirm", many] = measured(audit_command(name, model, shards, folder / "confirm", True))
+            turn["confirm", many] = measured(audit_command([model], shards, folder / "confirm", True))
         turns.append(turn)
     rates = {
         job: [(many - few) / (turn[job, many].seconds - turn[job, few].seconds) for turn in turns]
-        for job in ("predict", "audit")
+        for job in ("predict", "explain", "audit")
     }
     ratios = [audit / predict for audit, predict in zip(rates["audit"], rates["predict"], strict=True)]
     start = {
@@ -114,10 +131,14 @@ def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: b
     rows = 2 * many  # gradcam and hirescam
     found = {
         "predict_rate": statistics.median(rates["predict"]),
+        "explain_rate": statistics.median(rates["explain"]),
         "audit_rate": statistics.median(rates["audit"]),
         "ratio": statistics.median(ratios),
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
+        "other_share": statistics.median(
+            1 - audit / explain for audit, explain in zip(rates["audit"], rates["explain"], strict=True)
+        ),
         "start_up_s": statistics.median(start["audit"]) - statistics.median(start["predict"]),
         "memory_ratio": statistics.median(
             turn["audit", many].memory / turn["audit", few].memory for turn in turns
@@ -144,7 +165,21 @@ def measured(command: list[str]) -> Cost:
     return Cost(time.perf_counter() - started, usage.ru_maxrss / 1024)
 
 
-def audit_command(name: str, model: Path, shards: str, output: Path, confirm: bool) -> list[str]:
+def together(names: list[str], folder: Path, many: int, repeats: int) -> float:
+    """The time of one run of all models against that of a run each, in turn; the median."""
+    models, shards = [folder / f"{name}.keras" for name in names], f"{folder / str(many)}/*.tfrecord"
+    return statistics.median(
+        measured(audit_command(models, shards, folder / "together")).seconds
+        / sum(measured(audit_command([model], shards, folder / "alone")).seconds for model in models)
+        for _ in range(repeats)
+    )
+
+
+def audit_command(models: list[Path], shards: str, output: Path, confirm: bool = False) -> list[str]:
+    return [sys.executable, "-m", "pipeline", "run", write_config(models, shards, output, confirm)]
+
+
+def write_config(models: list[Path], shards: str, output: Path, confirm: bool = False) -> str:
     config = {
         "name": "bench",
         "data": {
@@ -152,14 +187,37 @@ def audit_command(name: str, model: Path, shards: str, output: Path, confirm: bo
             "path": shards,
             "class_map": {f"class {index}": index for index in range(CLASSES)},
         },
-        "models": [{"name": name, "path": str(model), "preprocess": PREPROCESS[name]}],
+        "models": [
+            {"name": path.stem, "path": str(path), "preprocess": PREPROCESS[path.stem]} for path in models
+        ],
         "explain": {"methods": ["gradcam", "hirescam"]},
         "judge": {"confirm": confirm},
         "output": str(output),
     }
     path = output.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(config))
-    return [sys.executable, "-m", "pipeline", "run", str(path)]
+    return str(path)
+
+
+def explain(config_file: str) -> None:
+    """The heavy stage without Beam: what the audit decodes and explains, read by its own reader."""
+    from pipeline.config import load_config
+    from pipeline.plan import plan_run
+    from transforms.explain.explainer import Explainer
+    from transforms.explain.wiring import BATCHES
+    from transforms.read.common import Source
+    from transforms.read.tfrecord import read
+
+    config = load_config(config_file)
+    plan = plan_run(config, runner="none")
+    explainer = Explainer(plan.specs, config.explain, config.computed_slices)
+    examples = itertools.chain.from_iterable(
+        read(io.BytesIO(Path(path).read_bytes()), Source(path, shard.name, ()), config.data)
+        for shard in plan.listing.shards
+        for path in shard.paths
+    )
+    while batch := list(itertools.islice(examples, BATCHES * config.explain.batch_size)):
+        collections.deque(explainer.explain(batch), maxlen=0)
 
 
 def predict(model: str, shards: str, name: str) -> None:

@@ -117,7 +117,9 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         tasks = [*machine, f"{entry}.taskexecutor.TaskManagerRunner", *config]
         managers = [
             stack.enter_context(
-                background([*tasks, f"-Dtaskmanager.resource-id={number}"], folder / f"task-manager-{number}.log")
+                background(
+                    [*tasks, f"-Dtaskmanager.resource-id={number}"], folder / f"task-manager-{number}.log"
+                )
             )
             for number in range(TASK_MANAGERS)
         ]

@@ -5,6 +5,7 @@ One bad image costs one dead letter; its neighbours in the batch go on.
 
 import dataclasses
 import functools
+import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -131,7 +132,7 @@ class Explainer:
         self, specs: Sequence[ModelSpec], explain: ExplainSettings, computed: Sequence[str] = ()
     ) -> None:
         self.models = [(spec, engine_of(spec, explain)) for spec in specs]
-        self._rules = explain.targets
+        self._rules, self._batch_size = explain.targets, explain.batch_size
         self._computed = tuple(computed)
         self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self.models))
         most = (max(sides) for sides in zip(*(size for size, _ in self._views), strict=True))
@@ -149,23 +150,21 @@ class Explainer:
             labelling, where slices are computed; and a dead letter for each model that it does not fit into
             memory with.
         """
-        pictured = []
-        for result in self.pictures(examples):
-            if isinstance(result, Pictured):
-                pictured.append(result)
-                if self._computed:
-                    yield _labelling(result)
-            else:
-                yield result
-        for spec, engine in self.models:
-            wanted = [
-                (picture, plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed))
-                for picture in pictured
-            ]
-            yield from self.explain_by(spec, engine, wanted)
+        pictures = self.pictures(examples)
+        while batch := list(itertools.islice(pictures, self._batch_size)):
+            pictured = [picture for picture in batch if isinstance(picture, Pictured)]
+            yield from (picture for picture in batch if isinstance(picture, DeadLetter))
+            if self._computed:
+                yield from map(_labelling, pictured)
+            for spec, engine in self.models:
+                targets = [
+                    plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed)
+                    for picture in pictured
+                ]
+                yield from self.explain_by(spec, engine, list(zip(pictured, targets, strict=True)))
 
     def pictures(self, examples: Sequence[Example]) -> Iterator[Pictured | DeadLetter]:
-        """Decodes examples, several at a time, and shows each as the models see it."""
+        """Decodes examples in threads, ahead of who takes them, and shows each as the models see it."""
         return self._pool.map(self._decode, examples)
 
     def _decode(self, example: Example) -> Pictured | DeadLetter:

@@ -30,6 +30,9 @@ from transforms.outcomes import Outcome, outcomes_of
 from transforms.progress import PROGRESS
 from transforms.records import DeadLetter, Example, Explanation, Swap
 
+# Batches that are handed over together, so that images are decoded while those before them are explained.
+BATCHES = 4
+
 
 class ExplainerHandler(ModelHandler[Example, Outcome, Explainer]):
     """Gives RunInference an Explainer: an object that takes and returns plain elements.
@@ -55,8 +58,9 @@ class ExplainerHandler(ModelHandler[Example, Outcome, Explainer]):
         PROGRESS.add_images(len(batch))
 
     def batch_elements_kwargs(self) -> dict[str, int]:
-        # One size: every other would be a new shape to pad, and Beam's own default ramps up to 10,000.
-        return {"min_batch_size": self._settings.batch_size, "max_batch_size": self._settings.batch_size}
+        # One size: Beam's own default ramps up to 10,000.
+        size = BATCHES * self._settings.batch_size
+        return {"min_batch_size": size, "max_batch_size": size}
 
     def get_num_bytes(self, batch: Sequence[Example]) -> int:
         return sum(len(example.image) for example in batch)

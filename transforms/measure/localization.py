@@ -56,6 +56,33 @@ class Measures:
     energy_by_region: list[float]
 
 
+class Grid:
+    """The cells between sorted edges, in which whatever has one of them as its edge is made of whole cells.
+
+    Attributes:
+        xs, ys: the edges in view pixels.
+        area: of each cell; shape (len(ys) - 1, len(xs) - 1), as of all masks and heat.
+    """
+
+    def __init__(self, view: View, xs: Floats, ys: Floats) -> None:
+        self._view, self.xs, self.ys = view, xs, ys
+        self.area = np.outer(np.diff(ys), np.diff(xs))
+        self._weights: dict[tuple[int, ...], tuple[Floats, Floats]] = {}
+
+    def heat(self, heatmap: Floats) -> Floats:
+        """Heat in each cell."""
+        if heatmap.shape not in self._weights:
+            down = interval_weights(self.ys, self._view.height, heatmap.shape[0])
+            across = interval_weights(self.xs, self._view.width, heatmap.shape[1])
+            self._weights[heatmap.shape] = down, across.T
+        down, across = self._weights[heatmap.shape]
+        return np.asarray(down @ heatmap @ across)
+
+    def covered(self, boxes: Sequence[Rectangle]) -> NDArray[np.bool_]:
+        """Which cells lie in any of the boxes."""
+        return covered_cells(boxes, self.xs, self.ys)
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """The boxes of one target in one view, clipped; shared by the heatmaps of all methods.
@@ -67,47 +94,57 @@ class Layout:
     """
 
     view: View
-    target_boxes: list[Rectangle]
-    other_boxes: list[Rectangle]
-    allowed: list[Rectangle]
+    target_boxes: tuple[Rectangle, ...]
+    other_boxes: tuple[Rectangle, ...]
+    allowed: tuple[Rectangle, ...]
 
     @functools.cached_property
     def box_area(self) -> float:
         """Share in [0, 1] of the picture (content without allowed ground) that the target's boxes cover."""
-        xs, ys = self.edges
-        cells = np.outer(np.diff(ys), np.diff(xs))
-        inside, outside = self.parts(xs, ys)
-        covered = float(cells[inside].sum())
-        return covered / (covered + float(cells[outside].sum())) if covered else 0.0
+        grid, (inside, outside, _) = self.grid, self._cells
+        covered = float(grid.area[inside].sum())
+        return covered / (covered + float(grid.area[outside].sum())) if covered else 0.0
 
     def masses(self, heatmap: Floats) -> tuple[float, float, float]:
         """Heat in the target's boxes, in other boxes only, and in the whole picture."""
-        xs, ys = self.edges
-        cells = self.heat(heatmap, xs, ys)
-        inside, outside = self.parts(xs, ys)
-        others = covered_cells(self.other_boxes, xs, ys) & outside
-        in_box = float(cells[inside].sum())
-        return in_box, float(cells[others].sum()), in_box + float(cells[outside].sum())
+        heat, (inside, outside, others) = self.grid.heat(heatmap), self._cells
+        in_box = float(heat[inside].sum())
+        return in_box, float(heat[others].sum()), in_box + float(heat[outside].sum())
 
-    def heat(self, heatmap: Floats, xs: Floats, ys: Floats) -> Floats:
-        """Heat in each cell of the grid spanned by sorted edges; shape (len(ys) - 1, len(xs) - 1)."""
-        down = interval_weights(ys, self.view.height, heatmap.shape[0])
-        across = interval_weights(xs, self.view.width, heatmap.shape[1])
-        return np.asarray(down @ heatmap @ across.T)
-
-    def parts(self, xs: Floats, ys: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def parts(self, grid: Grid) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which cells lie inside the target's boxes, and which outside them and on no allowed ground.
 
         The grid must lie in the content and have every edge of `target_boxes` and `allowed`.
         """
-        inside = covered_cells(self.target_boxes, xs, ys)
-        return inside, ~(inside | covered_cells(self.allowed, xs, ys))
+        inside = grid.covered(self.target_boxes)
+        return inside, ~(inside | grid.covered(self.allowed))
 
     @functools.cached_property
-    def edges(self) -> tuple[Floats, Floats]:
-        """Every x and every y at which a box or the content begins or ends, sorted, each once."""
+    def grid(self) -> Grid:
+        """Between every x and every y at which a box or the content begins or ends."""
         rectangles = np.array([self.view.content, *self.target_boxes, *self.other_boxes, *self.allowed])
-        return np.unique(rectangles[:, 0::2]), np.unique(rectangles[:, 1::2])
+        return Grid(self.view, np.unique(rectangles[:, 0::2]), np.unique(rectangles[:, 1::2]))
+
+    @functools.cached_property
+    def _cells(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Cells inside, outside, and outside in other boxes."""
+        inside, outside = self.parts(self.grid)
+        return inside, outside, outside & self.grid.covered(self.other_boxes)
+
+    @functools.cached_property
+    def pixels(self) -> tuple[NDArray[np.intp] | None, NDArray[np.intp]]:
+        """Which pixels of the content, row by row, are the picture (None: all); which of those are inside."""
+        left, top, right, bottom = (int(edge) for edge in self.view.content)
+
+        def mask(boxes: Sequence[Rectangle]) -> NDArray[np.bool_]:
+            whole = pixel_mask(boxes, self.view.width, self.view.height)
+            return whole[top:bottom, left:right].ravel()
+
+        inside = mask(self.target_boxes)
+        if not self.allowed:
+            return None, np.flatnonzero(inside)
+        picture = inside | ~mask(self.allowed)
+        return np.flatnonzero(picture), np.flatnonzero(inside[picture])
 
 
 def lay_out(
@@ -117,11 +154,17 @@ def lay_out(
     allowed: Sequence[Rectangle] = (),
 ) -> Layout:
     """Clips boxes and allowed ground to what the view shows of the image."""
-    clipped = [
-        [part for box in boxes if (part := clip(box, view.content)) is not None]
-        for boxes in (target_boxes, other_boxes, allowed)
-    ]
-    return Layout(view, *clipped)
+    return _shared_layout(
+        view,
+        *(
+            tuple(part for box in boxes if (part := clip(box, view.content)) is not None)
+            for boxes in (target_boxes, other_boxes, allowed)
+        ),
+    )
+
+
+# The heatmaps of an image follow each other, and half of what measuring one costs is the layout.
+_shared_layout = functools.lru_cache(maxsize=16)(Layout)
 
 
 def density_share(energy_in_box: float, box_area: float) -> float:
@@ -184,34 +227,33 @@ def _share(part: float, whole: float) -> float:
 
 
 def _energy_by_region(heatmap: Floats, view: View) -> list[float]:
-    left, top, right, bottom = view.content
-    width, height = right - left, bottom - top
-
-    def cells(edges: NDArray[np.float64]) -> Floats:
-        down = interval_weights(top + edges * height, view.height, heatmap.shape[0])
-        across = interval_weights(left + edges * width, view.width, heatmap.shape[1])
-        return np.asarray(down @ heatmap @ across.T)
-
-    grid = cells(GRID_EDGES)
+    grid, inner = (cells.heat(heatmap) for cells in _region_grids(view))
     total = grid.sum()
-    inner = float(cells(np.array([FRAME_DEPTH, 1 - FRAME_DEPTH]))[0, 0] / total)
-    return [*(grid / total).ravel().tolist(), max(0.0, 1 - inner)]
+    return [*(grid / total).ravel().tolist(), max(0.0, 1 - float(inner[0, 0] / total))]
+
+
+@functools.lru_cache(maxsize=64)
+def _region_grids(view: View) -> tuple[Grid, Grid]:
+    """The nine parts of the picture, and all but its frame."""
+    left, top, right, bottom = view.content
+
+    def grid(steps: Floats) -> Grid:
+        return Grid(view, left + steps * (right - left), top + steps * (bottom - top))
+
+    return grid(GRID_EDGES), grid(np.array([FRAME_DEPTH, 1 - FRAME_DEPTH]))
 
 
 def _pixel_measures(heatmap: Floats, layout: Layout) -> tuple[bool, float | None]:
     """Pointing game and rank accuracy, on the pixels of the upsampled map."""
-    view = layout.view
+    view, (picture, inside) = layout.view, layout.pixels
     left, top, right, bottom = (int(edge) for edge in view.content)
     down = resize_matrix(view.height, heatmap.shape[0])[top:bottom]
     across = resize_matrix(view.width, heatmap.shape[1])[left:right]
-    inside = pixel_mask(layout.target_boxes, view.width, view.height)[top:bottom, left:right].ravel()
     upsampled = (down @ heatmap @ across.T).ravel()
-    if layout.allowed:
-        allowed = pixel_mask(layout.allowed, view.width, view.height)[top:bottom, left:right].ravel()
-        picture = inside | ~allowed
-        if not picture.any():
+    if picture is not None:
+        if not picture.size:
             return False, None  # what they leave is narrower than a pixel
-        upsampled, inside = upsampled[picture], inside[picture]
+        upsampled = upsampled[picture]
     highest = upsampled.max()
     tie = _TIE * highest
     in_box = upsampled[inside]

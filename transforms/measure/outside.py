@@ -7,20 +7,20 @@ said, so that heat over area is a density that can be added up over images of an
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.geometry import Floats, Rectangle
-from transforms.measure.localization import Layout
+from transforms.measure.localization import Grid, Layout
 from transforms.regions import (
     ATLAS_CELLS,
     BOX_ATLAS_CELLS,
     BOX_ATLAS_REACH,
     DISTANCES,
     clip,
-    covered_cells,
 )
 
 
@@ -56,34 +56,16 @@ def outside_heat(heatmap: Floats, layout: Layout) -> OutsideHeat:
         layout: the target's boxes.
     """
     total = layout.masses(heatmap)[2]
-    left, top, right, bottom = layout.view.content
-    steps = np.arange(ATLAS_CELLS + 1) / ATLAS_CELLS
-    picture = left + steps * (right - left), top + steps * (bottom - top)
-    around = _around(layout.target_boxes[0], layout) if len(layout.target_boxes) == 1 else None
-    grids = [picture, around] if around else [picture]
-    xs, ys = (np.unique(np.concatenate([layout.edges[i], *(grid[i] for grid in grids)])) for i in (0, 1))
-    heat = layout.heat(heatmap, xs, ys) / total
-    area = np.outer(np.diff(ys), np.diff(xs))
-    _, outside = layout.parts(xs, ys)
-    heat[~outside] = area[~outside] = 0.0
-
-    def cells(values: Floats, grid: tuple[Floats, Floats]) -> Floats:
-        return _blocks(values, np.searchsorted(xs, grid[0]), np.searchsorted(ys, grid[1]))
-
-    box_heat = box_area = None
-    if around:
-        xmin, ymin, xmax, ymax = layout.target_boxes[0]
-        whole_cell = (xmax - xmin) * (ymax - ymin) * (2 * BOX_ATLAS_REACH / BOX_ATLAS_CELLS) ** 2
-        box_heat, box_area = cells(heat, around), np.minimum(1.0, cells(area, around) / whole_cell)
-    picture_area = cells(area, picture) / ((right - left) * (bottom - top) / ATLAS_CELLS**2)
-    distance_heat, distance_area = _by_distance(heatmap, layout, total)
+    atlas, distances = _atlas(layout), _distances(layout, heatmap.shape)
+    heat = atlas.grid.heat(heatmap) / total
+    heat[~atlas.outside] = 0.0
     return OutsideHeat(
-        picture_heat=cells(heat, picture),
-        picture_area=np.minimum(1.0, picture_area),
-        box_heat=box_heat,
-        box_area=box_area,
-        distance_heat=distance_heat,
-        distance_area=distance_area,
+        picture_heat=_blocks(heat, *atlas.picture),
+        picture_area=atlas.picture_area,
+        box_heat=None if atlas.box is None else _blocks(heat, *atlas.box),
+        box_area=atlas.box_area,
+        distance_heat=distances.sums(distances.grid.heat(heatmap)) / total,
+        distance_area=distances.sums(distances.grid.area) / distances.content,
     )
 
 
@@ -102,17 +84,62 @@ def company(
     """
     if not others:
         return {}
-    xs, ys = layout.edges
-    heat = layout.heat(heatmap, xs, ys) / layout.masses(heatmap)[2]
-    area = np.outer(np.diff(ys), np.diff(xs))
-    _, outside = layout.parts(xs, ys)
+    grid = layout.grid
+    heat, area = grid.heat(heatmap) / layout.masses(heatmap)[2], grid.area
+    _, outside = layout.parts(grid)
     found = {}
     for name, boxes in others.items():
         shown = [part for box in boxes if (part := clip(box, layout.view.content)) is not None]
-        theirs = covered_cells(shown, xs, ys) & outside
+        theirs = grid.covered(shown) & outside
         if theirs.any():
             found[name] = (float(heat[theirs].sum()), float(area[theirs].sum() / area.sum()))
     return found
+
+
+_Cut = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Atlas:
+    """What the atlases of a layout are whatever the heatmap.
+
+    Attributes:
+        grid: has every edge of the boxes and of both atlases.
+        outside: its cells outside the target's boxes and allowed ground.
+        picture, box: where the columns and rows of an atlas begin and end on the grid.
+        picture_area, box_area: as in `OutsideHeat`.
+    """
+
+    grid: Grid
+    outside: NDArray[np.bool_]
+    picture: _Cut
+    picture_area: Floats
+    box: _Cut | None
+    box_area: Floats | None
+
+
+@functools.lru_cache(maxsize=16)
+def _atlas(layout: Layout) -> _Atlas:
+    left, top, right, bottom = layout.view.content
+    steps = np.arange(ATLAS_CELLS + 1) / ATLAS_CELLS
+    picture = left + steps * (right - left), top + steps * (bottom - top)
+    around = _around(layout.target_boxes[0], layout) if len(layout.target_boxes) == 1 else None
+    edges = [(layout.grid.xs, layout.grid.ys), picture, *([around] if around else [])]
+    grid = Grid(layout.view, *(np.unique(np.concatenate(of_axis)) for of_axis in zip(*edges, strict=True)))
+    _, outside = layout.parts(grid)
+    area = np.where(outside, grid.area, 0.0)
+
+    def cut(atlas: tuple[Floats, Floats]) -> _Cut:
+        return np.searchsorted(grid.xs, atlas[0]), np.searchsorted(grid.ys, atlas[1])
+
+    box = box_area = None
+    if around:
+        xmin, ymin, xmax, ymax = layout.target_boxes[0]
+        whole_cell = (xmax - xmin) * (ymax - ymin) * (2 * BOX_ATLAS_REACH / BOX_ATLAS_CELLS) ** 2
+        box = cut(around)
+        box_area = np.minimum(1.0, _blocks(area, *box) / whole_cell)
+    picture_area = _blocks(area, *cut(picture)) / ((right - left) * (bottom - top) / ATLAS_CELLS**2)
+    return _Atlas(grid, outside, cut(picture), np.minimum(1.0, picture_area), box, box_area)
 
 
 def _around(box: Rectangle, layout: Layout) -> tuple[Floats, Floats]:
@@ -124,7 +151,7 @@ def _around(box: Rectangle, layout: Layout) -> tuple[Floats, Floats]:
     return across, np.clip((ymin + ymax) / 2 + steps * (ymax - ymin), top, bottom)
 
 
-def _blocks(values: Floats, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Floats:
+def _blocks(values: Floats, columns: NDArray[np.intp], rows: NDArray[np.intp]) -> Floats:
     """Sums of `values` between neighbouring rows and columns; shape (len(rows) - 1, len(columns) - 1)."""
     sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     sums[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
@@ -132,25 +159,42 @@ def _blocks(values: Floats, columns: NDArray[np.int64], rows: NDArray[np.int64])
     return np.asarray(np.maximum(0.0, blocks))
 
 
-def _by_distance(heatmap: Floats, layout: Layout, total: float) -> tuple[Floats, Floats]:
-    """Heat and area by distance from the boxes, without what lies in them or on allowed ground.
+@dataclasses.dataclass(frozen=True)
+class _Distances:
+    """Which cells of a grid lie how far from the boxes.
+
+    Attributes:
+        grid: has every edge of the boxes, of what lies within each distance of them, and of allowed ground.
+        nearest: the bin of each cell: 0 inside and on allowed ground, then those of the distance profile.
+        content: area of the content.
+    """
+
+    grid: Grid
+    nearest: NDArray[np.intp]
+    content: float
+
+    def sums(self, values: Floats) -> Floats:
+        """The sums of values of the cells in each bin of the distance profile."""
+        sums = np.bincount(self.nearest.ravel(), values.ravel(), len(DISTANCES) + 2)
+        return np.asarray(sums[1:], np.float64)
+
+
+@functools.lru_cache(maxsize=16)
+def _distances(layout: Layout, cells: tuple[int, ...]) -> _Distances:
+    """How far from the boxes every place is, in cells of a heatmap of that shape.
 
     What lies within a distance d of a union of boxes, across and down, is the union of the boxes with d
     added on every side.
     """
     view = layout.view
-    step = np.array([-view.width, -view.height, view.width, view.height]) / np.tile(heatmap.shape[::-1], 2)
+    step = np.array([-view.width, -view.height, view.width, view.height]) / np.tile(cells[::-1], 2)
     boxes, content = np.array(layout.target_boxes), np.array(view.content)
     lowest, highest = np.tile(content[:2], 2), np.tile(content[2:], 2)
     wider = [np.clip(boxes + distance * step, lowest, highest) for distance in (0.0, *DISTANCES)]
     edges = np.concatenate([content[None], np.reshape(layout.allowed, (-1, 4)), *wider])
-    xs, ys = np.unique(edges[:, 0::2]), np.unique(edges[:, 1::2])
-    nearest = np.full((len(ys) - 1, len(xs) - 1), len(wider))
+    grid = Grid(view, np.unique(edges[:, 0::2]), np.unique(edges[:, 1::2]))
+    nearest = np.full(grid.area.shape, len(wider), np.intp)
     for bin_, reached in reversed(list(enumerate(wider))):
-        nearest[covered_cells([tuple(box) for box in reached.tolist()], xs, ys)] = bin_
-    nearest[covered_cells(layout.allowed, xs, ys)] = 0
-    heat, area = (
-        np.bincount(nearest.ravel(), values.ravel(), len(wider) + 1)[1:]
-        for values in (layout.heat(heatmap, xs, ys), np.outer(np.diff(ys), np.diff(xs)))
-    )
-    return heat / total, area / np.prod(content[2:] - content[:2])
+        nearest[grid.covered([tuple(box) for box in reached.tolist()])] = bin_
+    nearest[grid.covered(layout.allowed)] = 0
+    return _Distances(grid, nearest, float(np.prod(content[2:] - content[:2])))
