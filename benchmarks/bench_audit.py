@@ -4,7 +4,8 @@ Both read the same TFRecord files of 500x375 JPEGs, each in a process of its own
 decodes, resizes and predicts (parallel map, batch, prefetch); the audit reads, decodes, explains with gradcam
 and hirescam, measures, judges and writes; `explain` is its decoding and explaining alone, in a plain loop.
 Each runs on a small and on a large set: the difference of the two times is the steady state, what is left of
-the small one the start-up. Weights are random.
+the small one the start-up. `other` is the share of the audit's processor time beyond that of `explain`.
+Weights are random.
 
     python benchmarks/bench_audit.py [--models MobileNetV2] [--images 1000 4000] [--repeats 3]
         [--confirm] [--together]
@@ -47,9 +48,10 @@ PREPROCESS: dict[str, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """One process: wall seconds, and the largest resident size in MiB."""
+    """One process: wall and processor seconds, and the largest resident size in MiB."""
 
     seconds: float
+    processor: float
     memory: float
 
 
@@ -74,7 +76,7 @@ def main() -> None:
     rows, load = [], os.getloadavg()[0]
     print(
         f"{'model':16}{'predict img/s':>14}{'explain':>9}{'audit':>7}{'audit / predict (range)':>26}"
-        f"{'other':>7}{'start-up':>10}{'memory':>8}{'time/img':>9}{'bytes/row':>11}"
+        f"{'processor ms/img':>22}{'other':>7}{'start-up':>10}{'memory':>8}{'time/img':>9}{'bytes/row':>11}"
     )
     with tempfile.TemporaryDirectory() as folder:
         for count in arguments.images:
@@ -82,9 +84,11 @@ def main() -> None:
         for name in arguments.models:
             row = bench(name, Path(folder), *arguments.images, arguments.repeats, arguments.confirm)
             spread = f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
+            spent = " ".join(f"{row[f'{job}_processor_ms']:.1f}" for job in ("predict", "explain", "audit"))
             print(
                 f"{name:16}{row['predict_rate']:14.1f}{row['explain_rate']:9.1f}{row['audit_rate']:7.1f}"
-                f"{spread:>26}{row['other_share']:7.0%}{row['start_up_s']:9.1f}s{row['memory_ratio']:8.2f}"
+                f"{spread:>26}{spent:>22}{row['other_share']:7.0%}{row['start_up_s']:9.1f}s"
+                f"{row['memory_ratio']:8.2f}"
                 f"{row['time_per_image_ratio']:9.2f}{row['bytes_per_row']:11.0f}",
                 flush=True,
             )
@@ -121,6 +125,13 @@ def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: b
         job: [(many - few) / (turn[job, many].seconds - turn[job, few].seconds) for turn in turns]
         for job in ("predict", "explain", "audit")
     }
+    # Milliseconds of processor time an image: what else the machine does has less say in it.
+    processor = {
+        job: statistics.median(
+            (turn[job, many].processor - turn[job, few].processor) / (many - few) * 1000 for turn in turns
+        )
+        for job in rates
+    }
     ratios = [audit / predict for audit, predict in zip(rates["audit"], rates["predict"], strict=True)]
     start = {
         job: [turn[job, few].seconds - few / rate for turn, rate in zip(turns, rates[job], strict=True)]
@@ -136,9 +147,8 @@ def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: b
         "ratio": statistics.median(ratios),
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
-        "other_share": statistics.median(
-            1 - audit / explain for audit, explain in zip(rates["audit"], rates["explain"], strict=True)
-        ),
+        **{f"{job}_processor_ms": processor[job] for job in rates},
+        "other_share": 1 - processor["explain"] / processor["audit"],
         "start_up_s": statistics.median(start["audit"]) - statistics.median(start["predict"]),
         "memory_ratio": statistics.median(
             turn["audit", many].memory / turn["audit", few].memory for turn in turns
@@ -162,7 +172,8 @@ def measured(command: list[str]) -> Cost:
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return Cost(time.perf_counter() - started, usage.ru_maxrss / 1024)
+    seconds = time.perf_counter() - started
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def together(names: list[str], folder: Path, many: int, repeats: int) -> float:

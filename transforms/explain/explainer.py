@@ -24,6 +24,7 @@ from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
 from transforms.geometry import View, plan_view
 from transforms.labels import Labelling
 from transforms.outlines import moved
+from transforms.progress import PROGRESS
 from transforms.records import Box, DeadLetter, Example, Explanation, Slice
 
 # What decides which pixels a model sees; models that agree on it share one resampled image.
@@ -162,6 +163,7 @@ class Explainer:
                     for picture in pictured
                 ]
                 yield from self.explain_by(spec, engine, list(zip(pictured, targets, strict=True)))
+            PROGRESS.add_images(len(batch))
 
     def pictures(self, examples: Sequence[Example]) -> Iterator[Pictured | DeadLetter]:
         """Decodes examples in threads, ahead of who takes them, and shows each as the models see it."""

@@ -27,7 +27,6 @@ from transforms.explain.targets import plan_targets
 from transforms.health import HealthMaps
 from transforms.labels import Labelling
 from transforms.outcomes import Outcome, outcomes_of
-from transforms.progress import PROGRESS
 from transforms.records import DeadLetter, Example, Explanation, Swap
 
 # Batches that are handed over together, so that images are decoded while those before them are explained.
@@ -55,7 +54,6 @@ class ExplainerHandler(ModelHandler[Example, Outcome, Explainer]):
         self, batch: Sequence[Example], model: Explainer, inference_args: dict[str, Any] | None = None
     ) -> Iterator[Outcome]:
         yield from outcomes_of(batch, model.explain(batch))
-        PROGRESS.add_images(len(batch))
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         # One size: Beam's own default ramps up to 10,000.

@@ -55,10 +55,8 @@ class _MeasureBehind(beam.DoFn):
 
     def process(self, explanation: Explanation) -> Iterator[Score]:
         self._begun.append(self._thread.submit(_scores, explanation, self._allowed))
-        while self._begun[0].done() or len(self._begun) > _MOST_BEGUN:
+        while self._begun and (self._begun[0].done() or len(self._begun) > _MOST_BEGUN):
             yield from self._begun.popleft().result()
-            if not self._begun:
-                break
 
     def finish_bundle(self) -> Iterator[Any]:
         for begun in self._begun:
