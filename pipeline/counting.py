@@ -10,7 +10,8 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.explain.decode import Decoding, boxed_size
-from transforms.explain.explainer import ModelSpec, names_of
+from transforms.explain.explainer import ModelSpec
+from transforms.labels import names_of
 from transforms.outcomes import Outcome
 from transforms.read.defects import defects_of
 from transforms.records import DeadLetter, Example, Score

@@ -8,7 +8,7 @@ from typing import List, Optional
 
 from apache_beam import coders
 
-from transforms.records import Slice
+from transforms.records import Example, Slice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +78,24 @@ class Association:
     associated: Optional[bool]
     pairs: List[AssociatedPair]
     message: str
+
+
+def names_of(example: Example) -> list[str]:
+    """The annotated class names of an example, each once, in the order of annotation."""
+    boxed = [box.name for box in example.boxes if not box.ignored]
+    return list(dict.fromkeys(boxed + list(example.labels)))
+
+
+def labelling_of(example: Example, slices: list[Slice]) -> Labelling:
+    """What is judged of an example without its image, with these slices."""
+    return Labelling(
+        example_id=example.example_id,
+        source=example.source,
+        position=example.position,
+        names=names_of(example),
+        slices=slices,
+        cluster=example.cluster,
+    )
 
 
 for element in (Labelling, AssociatedPair, Association):

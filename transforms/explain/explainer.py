@@ -22,7 +22,7 @@ from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
 from transforms.geometry import View, plan_view
-from transforms.labels import Labelling
+from transforms.labels import Labelling, labelling_of, names_of
 from transforms.outlines import moved
 from transforms.progress import PROGRESS
 from transforms.records import Box, DeadLetter, Example, Explanation, Slice
@@ -156,7 +156,7 @@ class Explainer:
             pictured = [picture for picture in batch if isinstance(picture, Pictured)]
             yield from (picture for picture in batch if isinstance(picture, DeadLetter))
             if self._computed:
-                yield from map(_labelling, pictured)
+                yield from (labelling_of(picture.example, list(picture.slices)) for picture in pictured)
             for spec, engine in self.models:
                 targets = [
                     plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed)
@@ -219,24 +219,6 @@ class Explainer:
 
 def _dead(example: Example, reason: str, message: str) -> DeadLetter:
     return DeadLetter("explain", example.source, example.example_id, reason, message, example.position)
-
-
-def _labelling(picture: Pictured) -> Labelling:
-    example = picture.example
-    return Labelling(
-        example_id=example.example_id,
-        source=example.source,
-        position=example.position,
-        names=names_of(example),
-        slices=list(picture.slices),
-        cluster=example.cluster,
-    )
-
-
-def names_of(example: Example) -> list[str]:
-    """The annotated class names of an example, each once, in the order of annotation."""
-    boxed = [box.name for box in example.boxes if not box.ignored]
-    return list(dict.fromkeys(boxed + list(example.labels)))
 
 
 def _view_key(spec: ModelSpec, engine: Engine) -> _ViewKey:

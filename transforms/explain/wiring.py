@@ -10,7 +10,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from transforms.exemplars import Showing
 from transforms.explain.controls import Controls, compared_name, known_names
 from transforms.explain.decode import Decoding
-from transforms.explain.explainer import Explainer, ModelSpec, names_of
+from transforms.explain.explainer import Explainer, ModelSpec
 from transforms.explain.illustrate import Need, Piece, needs_of, picture_of, pieces_of
 from transforms.explain.sampling import (
     MOST_DONORS_OF_CLASS,
@@ -25,7 +25,7 @@ from transforms.explain.settings import ExplainSettings
 from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
 from transforms.health import HealthMaps
-from transforms.labels import Labelling
+from transforms.labels import Labelling, names_of
 from transforms.outcomes import Outcome, outcomes_of
 from transforms.records import DeadLetter, Example, Explanation, Swap
 

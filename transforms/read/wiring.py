@@ -16,7 +16,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import DataError, RecordError, RunError
-from transforms.labels import Labelling
+from transforms.labels import Labelling, labelling_of
 from transforms.progress import PROGRESS
 from transforms.read.common import Bad, Source, clean
 from transforms.read.formats import FORMATS
@@ -133,7 +133,9 @@ class LabelExamples(beam.PTransform):
     """Example -> Labelling: what is judged of the data themselves, without the image."""
 
     def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[Labelling]:
-        return examples | "Label" >> beam.Map(_labelling).with_output_types(Labelling)
+        return examples | "Label" >> beam.Map(
+            lambda example: labelling_of(example, example.slices)
+        ).with_output_types(Labelling)
 
 
 @dataclasses.dataclass
@@ -256,14 +258,6 @@ def _dead(path: str, bad: Bad) -> Any:
 
 def _identity(example: Example) -> tuple[str, tuple[str, int]]:
     return example.example_id, (example.source, example.position)
-
-
-def _labelling(example: Example) -> Labelling:
-    boxed = [box.name for box in example.boxes if not box.ignored]
-    names = list(dict.fromkeys(boxed + list(example.labels)))
-    return Labelling(
-        example.example_id, example.source, example.position, names, example.slices, example.cluster
-    )
 
 
 def _all_but_first(item: tuple[str, Iterable[tuple[str, int]]]) -> Iterator[tuple[str, str, int]]:
