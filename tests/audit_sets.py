@@ -14,6 +14,7 @@ import yaml
 from pipeline.audit import audit
 from pipeline.config import Config
 from pipeline.plan import Plan, plan_run
+from transforms.explain import wiring as explaining
 from transforms.explain.explainer import Explainer
 from transforms.write.kept import wiring as keeping
 
@@ -105,6 +106,7 @@ def dying(patch: pytest.MonkeyPatch, batches: int) -> None:
         return usual(self, examples)
 
     patch.setattr(Explainer, "explain", explain)
+    patch.setattr(explaining, "BATCHES", 1)
     patch.setattr(keeping, "OUTCOMES_A_FILE", BATCH)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.cli import main
+from transforms.explain import wiring as explaining
 from transforms.explain.explainer import Explainer
 from transforms.measure import wiring as measuring
 from transforms.write import wiring as writing
@@ -37,6 +38,7 @@ def test_an_exception_in_a_random_bundle(
 
     with monkeypatch.context() as broken:
         broken.setattr(owner, name, unlucky)
+        broken.setattr(explaining, "BATCHES", 1)
         assert 3 == main(["run", str(folder / "config.yaml"), "--run-id", "unlucky"])
 
     told = capsys.readouterr().err.splitlines()[-1]
