@@ -143,4 +143,5 @@ def _client(*command: str, **environment: str) -> None:
     except FileNotFoundError:
         pytest.skip(f"{command[0]} is not installed")
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"{' '.join(command)} failed: {error.stderr.strip().splitlines()[-1]}")
+        told = (error.stderr.strip() or error.stdout.strip()).splitlines()  # Maven speaks on stdout
+        pytest.skip(f"{' '.join(command)} failed: {told[-1] if told else error.returncode}")
