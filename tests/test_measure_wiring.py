@@ -9,6 +9,7 @@ from apache_beam.testing import test_pipeline as beam_testing
 from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.geometry import View
+from transforms.measure import wiring as measuring
 from transforms.measure.ground import Allowed
 from transforms.measure.localization import Measures, lay_out
 from transforms.measure.outside import outside_heat
@@ -114,7 +115,10 @@ def test_without_a_target_class_there_is_no_heatmap():
     assert ("no_box", None) == (row.status, row.heatmap)
 
 
-def test_measure_localization_equals_a_direct_loop():
+@pytest.mark.parametrize("waiting", [0, 1, 1024])
+def test_measure_localization_equals_a_direct_loop(monkeypatch, waiting):
+    """Whether a score is emitted with its explanation, with the next one, or when the bundle ends."""
+    monkeypatch.setattr(measuring, "_MOST_BEGUN", waiting)
     explanations = [
         make_explanation(methods=("gradcam", "hirescam")),
         make_explanation(methods=("gradcam", "hirescam"), target_boxes=[]),
