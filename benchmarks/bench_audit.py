@@ -2,7 +2,7 @@
 
 Both read the same TFRecord files of 500x375 JPEGs, each in a process of its own, in turn. The evaluation
 decodes, resizes and predicts (parallel map, batch, prefetch); the audit reads, decodes, explains with gradcam
-and hirescam, measures, judges and writes; `explain` is its decoding and explaining alone, in a plain loop.
+and hirescam, measures, judges and writes; `explain` is its decoding and explaining alone, without Beam.
 Each runs on a small and on a large set: the difference of the two times is the steady state, what is left of
 the small one the start-up. `other` is the share of the audit's processor time beyond that of `explain`.
 Weights are random.
@@ -11,7 +11,7 @@ Weights are random.
         [--confirm] [--together]
 
 With --confirm the audit also swaps backgrounds, at the default budget, and is timed with and without. With
---together all models are audited in one run of the large set, too, against a run each.
+--together something else is timed: an audit of all models in one run of the large set, against a run each.
 """
 
 import argparse
@@ -39,6 +39,10 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 500, 375
 CLASSES = 10
 SIZE = 224
+HEADER = (
+    f"{'model':16}{'predict img/s':>14}{'explain':>9}{'audit':>7}{'audit / predict (range)':>26}"
+    f"{'processor ms/img':>22}{'other':>7}{'start-up':>10}{'memory':>8}{'time/img':>9}{'bytes/row':>11}"
+)
 PREPROCESS: dict[str, dict[str, Any]] = {
     "MobileNetV2": {"scale": [-1, 1]},
     "EfficientNetB0": {},
@@ -63,7 +67,7 @@ def main() -> None:
     parser.add_argument("--images", nargs=2, type=int, default=[1000, 4000], metavar=("FEW", "MANY"))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--confirm", action="store_true", help="also with the counterfactual stage")
-    parser.add_argument("--together", action="store_true", help="also all models in one run")
+    parser.add_argument("--together", action="store_true", help="all models in one run, against a run each")
     parser.add_argument("--predict", nargs=3, metavar=("MODEL", "SHARDS", "NAME"), help=argparse.SUPPRESS)
     parser.add_argument("--explain", metavar="CONFIG", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -74,31 +78,36 @@ def main() -> None:
         explain(arguments.explain)
         return
     rows, load = [], os.getloadavg()[0]
-    print(
-        f"{'model':16}{'predict img/s':>14}{'explain':>9}{'audit':>7}{'audit / predict (range)':>26}"
-        f"{'processor ms/img':>22}{'other':>7}{'start-up':>10}{'memory':>8}{'time/img':>9}{'bytes/row':>11}"
-    )
+    few, many = arguments.images
     with tempfile.TemporaryDirectory() as folder:
-        for count in arguments.images:
-            write_shards(Path(folder) / str(count), count)
-        for name in arguments.models:
-            row = bench(name, Path(folder), *arguments.images, arguments.repeats, arguments.confirm)
-            spread = f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
-            spent = " ".join(f"{row[f'{job}_processor_ms']:.1f}" for job in ("predict", "explain", "audit"))
-            print(
-                f"{name:16}{row['predict_rate']:14.1f}{row['explain_rate']:9.1f}{row['audit_rate']:7.1f}"
-                f"{spread:>26}{spent:>22}{row['other_share']:7.0%}{row['start_up_s']:9.1f}s"
-                f"{row['memory_ratio']:8.2f}"
-                f"{row['time_per_image_ratio']:9.2f}{row['bytes_per_row']:11.0f}",
-                flush=True,
-            )
-            if arguments.confirm:
-                print(f"{'':16}the counterfactual stage is {row['confirm_share']:.0%} of the run", flush=True)
-            rows.append({"model": name, **row})
         if arguments.together:
-            ratio = together(arguments.models, Path(folder), arguments.images[1], arguments.repeats)
+            write_shards(Path(folder) / str(many), many)
+            ratio = together(arguments.models, Path(folder), many, arguments.repeats)
             print(f"all models in one run take {ratio:.2f} of the time of a run each", flush=True)
+            rows.append({"models": arguments.models, "together_ratio": ratio})
+        else:
+            for count in arguments.images:
+                write_shards(Path(folder) / str(count), count)
+            print(HEADER, flush=True)
+            for name in arguments.models:
+                row = bench(name, Path(folder), few, many, arguments.repeats, arguments.confirm)
+                print(line(name, row), flush=True)
+                rows.append({"model": name, **row})
     print(json.dumps({"images": arguments.images, "load_before": load, "rows": rows}))
+
+
+def line(name: str, row: dict[str, float]) -> str:
+    """A model's line of the table."""
+    spread = f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
+    spent = " ".join(f"{row[f'{job}_processor_ms']:.1f}" for job in ("predict", "explain", "audit"))
+    text = (
+        f"{name:16}{row['predict_rate']:14.1f}{row['explain_rate']:9.1f}{row['audit_rate']:7.1f}"
+        f"{spread:>26}{spent:>22}{row['other_share']:7.0%}{row['start_up_s']:9.1f}s{row['memory_ratio']:8.2f}"
+        f"{row['time_per_image_ratio']:9.2f}{row['bytes_per_row']:11.0f}"
+    )
+    if "confirm_share" in row:
+        text += f"\n{'':16}the counterfactual stage is {row['confirm_share']:.0%} of the run"
+    return text
 
 
 def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: bool) -> dict[str, float]:
@@ -179,6 +188,8 @@ def measured(command: list[str]) -> Cost:
 def together(names: list[str], folder: Path, many: int, repeats: int) -> float:
     """The time of one run of all models against that of a run each, in turn; the median."""
     models, shards = [folder / f"{name}.keras" for name in names], f"{folder / str(many)}/*.tfrecord"
+    for name, path in zip(names, models, strict=True):
+        save_model(name, path)
     return statistics.median(
         measured(audit_command(models, shards, folder / "together")).seconds
         / sum(measured(audit_command([model], shards, folder / "alone")).seconds for model in models)
@@ -214,21 +225,23 @@ def explain(config_file: str) -> None:
     """The heavy stage without Beam: what the audit decodes and explains, read by its own reader."""
     from pipeline.config import load_config
     from pipeline.plan import plan_run
-    from transforms.explain.explainer import Explainer
-    from transforms.explain.wiring import BATCHES
+    from transforms.explain.wiring import ExplainBatch
     from transforms.read.common import Source
     from transforms.read.tfrecord import read
 
     config = load_config(config_file)
     plan = plan_run(config, runner="none")
-    explainer = Explainer(plan.specs, config.explain, config.computed_slices)
+    stage = ExplainBatch(plan.specs, config.explain, config.computed_slices)
+    stage.setup()
+    stage.start_bundle()
     examples = itertools.chain.from_iterable(
         read(io.BytesIO(Path(path).read_bytes()), Source(path, shard.name, ()), config.data)
         for shard in plan.listing.shards
         for path in shard.paths
     )
-    while batch := list(itertools.islice(examples, BATCHES * config.explain.batch_size)):
-        collections.deque(explainer.explain(batch), maxlen=0)
+    while batch := list(itertools.islice(examples, config.explain.batch_size)):
+        collections.deque(stage.process(batch), maxlen=0)
+    collections.deque(stage.finish_bundle(), maxlen=0)
 
 
 def predict(model: str, shards: str, name: str) -> None:

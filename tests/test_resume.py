@@ -128,9 +128,11 @@ def test_a_resumed_run_holds_no_images(folder: Path) -> None:
     audit(pipeline, config, plan)
     _, stages = FnApiRunner().create_stages(pipeline.to_runner_api())
 
-    (explaining,) = [s for s in stages if any("BeamML_RunInference" in t.unique_name for t in s.transforms)]
+    (explaining,) = [
+        s for s in stages if any(t.unique_name.startswith("Explain/Explain") for t in s.transforms)
+    ]
     names = [transform.unique_name for transform in explaining.transforms]
-    for step in ("Read/LoadImage", "Recall/Divide", "Explain/Explain/BatchElements", "Explain/Keep"):
+    for step in ("Read/LoadImage", "Recall/Divide", "Explain/Batch", "Explain/Keep"):
         assert any(name.startswith(step) for name in names), step
     (dividing,) = [t for t in explaining.transforms if t.unique_name.startswith("Recall/Divide")]
     takers = [s for s in stages for t in s.transforms if dividing.outputs["None"] in t.inputs.values()]

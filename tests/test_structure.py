@@ -14,10 +14,12 @@ ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
 SHARED = (
     *("records", "labels", "exemplars", "health", "columns", "errors", "geometry", "outlines", "regions"),
-    *("settings", "progress", "outcomes"),
+    *("settings", "progress", "outcomes", "behind"),
 )
 # Where the elements that travel are registered with Beam's coders.
 ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars", "health", "outcomes"))
+# The kind of DoFn that more than one room's wiring uses.
+BEHIND = ("transforms", "behind")
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py"))
 
 
@@ -35,7 +37,7 @@ def broken_rules(path: Path, source: str) -> Iterator[str]:
     """The rules that a file of `pipeline` or `transforms` breaks by its imports; `path` is relative."""
     parts = path.with_suffix("").parts
     room = parts[1] if parts[0] == "transforms" and len(parts) > 2 else None
-    wiring = parts[0] == "pipeline" or path.name == "wiring.py" or parts in ELEMENTS
+    wiring = parts[0] == "pipeline" or path.name == "wiring.py" or parts in (*ELEMENTS, BEHIND)
     for name in imports_of(source):
         top, *rest = name.split(".")
         if top in ("tensorflow", "keras") and room != "explain":

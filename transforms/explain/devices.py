@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 # Above this, folding the weights into the graph costs more time than the folded graph saves.
 MAX_FROZEN_BYTES = 256 * 2**20
+# Of each core of a CPU; more at once take as long for each, and more memory.
+_IMAGES_OF_CORE = 4
 
 
 @functools.cache
@@ -27,6 +30,13 @@ def devices() -> list[str]:
         name = device.name.removeprefix("/physical_device:")
         names.append(f"{name} {details.get('device_name', '')}".strip())
     return names
+
+
+def images_in_a_pass(batch_size: int) -> int:
+    """How many of a batch are computed at once: all on a GPU; on a CPU fewer, with batches side by side."""
+    if tf.config.list_physical_devices("GPU"):
+        return batch_size
+    return min(batch_size, _IMAGES_OF_CORE * (os.cpu_count() or 1))
 
 
 def compiled(

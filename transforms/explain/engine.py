@@ -6,6 +6,7 @@ from the same activations and gradients, and the whole is frozen, which lets Ten
 batch normalisation into the convolutions.
 """
 
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -26,6 +27,7 @@ from transforms.explain.program import Program, map_of, resolve
 from transforms.explain.reinitialised import Reinitialised
 from transforms.explain.settings import PERTURBATION_METHODS
 from transforms.explain.targets import FIRST_GROUP, NO_TARGET
+from transforms.explain.turns import TURNS
 
 # Target columns that one traced graph takes; more targets for an image mean another pass.
 _MAX_COLUMNS = 8
@@ -135,14 +137,13 @@ class Engine:
         first = 0
         while first < count:
             batch = self.batch_size
-            try:
-                self._fill(found, images, targets, slice(first, first + batch))
-            except tf.errors.ResourceExhaustedError:
-                if not self._halve(batch):
-                    too_large.append(first)
-                    first += 1
-            else:
+            if self._fits(found, images, targets, slice(first, first + batch)):
                 first += batch
+            elif batch > 1:
+                self._halve(batch)
+            else:
+                too_large.append(first)
+                first += 1
         return dataclasses.replace(found, out_of_memory=tuple(too_large))
 
     def reinitialised(self, method: str) -> tuple["Engine", Reinitialised]:
@@ -196,6 +197,17 @@ class Engine:
         exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
+    def _fits(
+        self, found: Explanations, images: NDArray[np.uint8], targets: NDArray[np.int32], rows: slice
+    ) -> bool:
+        """Explains the images of some rows in one pass, if memory allows it."""
+        one = rows.stop - rows.start == 1
+        for turn in (TURNS.beside, TURNS.alone) if one else (TURNS.beside,):
+            with contextlib.suppress(tf.errors.ResourceExhaustedError), turn():
+                self._fill(found, images, targets, rows)
+                return True
+        return False
+
     def _fill(
         self, found: Explanations, images: NDArray[np.uint8], targets: NDArray[np.int32], rows: slice
     ) -> None:
@@ -248,16 +260,13 @@ class Engine:
                 self._trace(columns, batch)
             return self._functions[columns, batch]
 
-    def _halve(self, batch: int) -> bool:
-        """Halves the batch size after one that did not fit; False where it was 1 already."""
+    def _halve(self, batch: int) -> None:
+        """Halves the batch size after one that did not fit."""
         with self._lock:
-            if batch == 1:
-                return False
             if self.batch_size == batch:  # else another thread has halved it meanwhile
                 self.batch_size = batch // 2
                 self._functions.clear()
                 self.__dict__.pop("_perturbation", None)  # made for the old batch size
-            return True
 
     def _trace(self, columns: int, batch: int | None = None) -> Anatomy:
         """Traces, differentiates and freezes the graph for that many target columns."""

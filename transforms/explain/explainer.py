@@ -5,7 +5,6 @@ One bad image costs one dead letter; its neighbours in the batch go on.
 
 import dataclasses
 import functools
-import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from transforms.errors import RecordError
 from transforms.explain.appearance import describe
 from transforms.explain.decode import DECODING_KEYS, Decoding, decode_as, show, with_boxes_of
+from transforms.explain.devices import images_in_a_pass
 from transforms.explain.engine import Engine, Explanations
 from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
@@ -105,7 +105,7 @@ def _shared_engine(sha256: str, model: str, how: str, groups: tuple[tuple[int, .
         settings.path,
         methods=explain.methods,
         target_layer=settings.target_layer,
-        batch_size=explain.batch_size,
+        batch_size=images_in_a_pass(explain.batch_size),
         precision=explain.precision,
         preprocess=settings.preprocess,
         groups=groups,
@@ -133,7 +133,7 @@ class Explainer:
         self, specs: Sequence[ModelSpec], explain: ExplainSettings, computed: Sequence[str] = ()
     ) -> None:
         self.models = [(spec, engine_of(spec, explain)) for spec in specs]
-        self._rules, self._batch_size = explain.targets, explain.batch_size
+        self._rules = explain.targets
         self._computed = tuple(computed)
         self._views = list(dict.fromkeys(_view_key(spec, engine) for spec, engine in self.models))
         most = (max(sides) for sides in zip(*(size for size, _ in self._views), strict=True))
@@ -144,29 +144,28 @@ class Explainer:
         """Decodes each example once and explains it by every model.
 
         Args:
-            examples: any number, with their image bytes.
+            examples: one batch or more, with their image bytes.
 
         Yields:
             For each example either one dead letter, or one explanation for each model, target and layer; a
             labelling, where slices are computed; and a dead letter for each model that it does not fit into
             memory with.
         """
-        pictures = self.pictures(examples)
-        while batch := list(itertools.islice(pictures, self._batch_size)):
-            pictured = [picture for picture in batch if isinstance(picture, Pictured)]
-            yield from (picture for picture in batch if isinstance(picture, DeadLetter))
-            if self._computed:
-                yield from (labelling_of(picture.example, list(picture.slices)) for picture in pictured)
-            for spec, engine in self.models:
-                targets = [
-                    plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed)
-                    for picture in pictured
-                ]
-                yield from self.explain_by(spec, engine, list(zip(pictured, targets, strict=True)))
-            PROGRESS.add_images(len(batch))
+        pictures = list(self.pictures(examples))
+        pictured = [picture for picture in pictures if isinstance(picture, Pictured)]
+        yield from (picture for picture in pictures if isinstance(picture, DeadLetter))
+        if self._computed:
+            yield from (labelling_of(picture.example, list(picture.slices)) for picture in pictured)
+        for spec, engine in self.models:
+            targets = [
+                plan_targets(names_of(picture.example), spec.class_map, self._rules, spec.listed)
+                for picture in pictured
+            ]
+            yield from self.explain_by(spec, engine, list(zip(pictured, targets, strict=True)))
+        PROGRESS.add_images(len(examples))
 
     def pictures(self, examples: Sequence[Example]) -> Iterator[Pictured | DeadLetter]:
-        """Decodes examples in threads, ahead of who takes them, and shows each as the models see it."""
+        """Decodes examples in threads and shows each as the models see it."""
         return self._pool.map(self._decode, examples)
 
     def _decode(self, example: Example) -> Pictured | DeadLetter:

@@ -147,7 +147,9 @@ class ExplainSettings(Settings):
         description="scorecam and ablationcam: the most channels of an image that are tried, those that vary "
         "most over it",
     )
-    batch_size: int = pydantic.Field(32, ge=1, le=4096, description="images in one forward pass")
+    batch_size: int = pydantic.Field(
+        32, ge=1, le=4096, description="images in one forward pass; on a CPU at most 4 for each core"
+    )
     precision: Literal["float32", "bfloat16"] = pydantic.Field(
         "float32",
         description="bfloat16 lets the CPU's matrix units compute in bfloat16 where it has them; one "

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
+from transforms.behind import Behind
 from transforms.exemplars import Showing
 from transforms.explain.controls import Controls, compared_name, known_names
 from transforms.explain.decode import Decoding
@@ -29,42 +29,8 @@ from transforms.labels import Labelling, names_of
 from transforms.outcomes import Outcome, outcomes_of
 from transforms.records import DeadLetter, Example, Explanation, Swap
 
-# Batches that are handed over together, so that images are decoded while those before them are explained.
-BATCHES = 4
-
-
-class ExplainerHandler(ModelHandler[Example, Outcome, Explainer]):
-    """Gives RunInference an Explainer: an object that takes and returns plain elements.
-
-    It is no Keras model, which would break once Beam shares it between processes through a proxy.
-    """
-
-    def __init__(
-        self, specs: Sequence[ModelSpec], settings: ExplainSettings, computed: Sequence[str] = ()
-    ) -> None:
-        super().__init__()
-        self._specs = list(specs)
-        self._settings = settings
-        self._computed = tuple(computed)
-
-    def load_model(self) -> Explainer:
-        return Explainer(self._specs, self._settings, self._computed)
-
-    def run_inference(
-        self, batch: Sequence[Example], model: Explainer, inference_args: dict[str, Any] | None = None
-    ) -> Iterator[Outcome]:
-        yield from outcomes_of(batch, model.explain(batch))
-
-    def batch_elements_kwargs(self) -> dict[str, int]:
-        # One size: Beam's own default ramps up to 10,000.
-        size = BATCHES * self._settings.batch_size
-        return {"min_batch_size": size, "max_batch_size": size}
-
-    def get_num_bytes(self, batch: Sequence[Example]) -> int:
-        return sum(len(example.image) for example in batch)
-
-    def get_metrics_namespace(self) -> str:
-        return "gradcam_audit"
+# Batches that are explained at a time: while one is decoded or put into words, TensorFlow computes another.
+SIDE_BY_SIDE = 2
 
 
 @dataclasses.dataclass
@@ -93,10 +59,13 @@ class ExplainExamples(beam.PTransform):
     recalled: Any = None
 
     def expand(self, examples: beam.PCollection[Example]) -> Any:
+        size = self.settings.batch_size
         outcomes = (
             examples
             | "WithTargets" >> beam.Filter(_has_target, self.specs, self.settings)
-            | "Explain" >> RunInference(ExplainerHandler(self.specs, self.settings, self.computed))
+            | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
+            | "Explain"
+            >> beam.ParDo(ExplainBatch(self.specs, self.settings, self.computed)).with_output_types(Outcome)
         )
         if self.keep is not None:
             outcomes = outcomes | "Keep" >> self.keep
@@ -105,6 +74,23 @@ class ExplainExamples(beam.PTransform):
         return outcomes | "Split" >> beam.ParDo(_Split()).with_output_types(
             Explanation, labellings=Labelling, dead_letters=DeadLetter
         ).with_outputs("labellings", "dead_letters", main="explanations")
+
+
+class ExplainBatch(Behind):
+    """Examples of one batch -> an Outcome for each, in their order."""
+
+    def __init__(
+        self, specs: Sequence[ModelSpec], settings: ExplainSettings, computed: Sequence[str]
+    ) -> None:
+        super().__init__(threads=SIDE_BY_SIDE, most=SIDE_BY_SIDE + 1)
+        self._how = list(specs), settings, tuple(computed)
+
+    def setup(self) -> None:
+        super().setup()
+        self._explainer = Explainer(*self._how)
+
+    def work(self, batch: Sequence[Example]) -> list[Outcome]:
+        return list(outcomes_of(batch, self._explainer.explain(batch)))
 
 
 def _has_target(example: Example, specs: Sequence[ModelSpec], settings: ExplainSettings) -> bool:

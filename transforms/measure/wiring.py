@@ -3,16 +3,14 @@
 LocateHeat adds to a score where its heat outside the boxes lies.
 """
 
-import collections
 import dataclasses
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.transforms.window import GlobalWindows
 
+from transforms.behind import Behind
 from transforms.geometry import Floats
 from transforms.health import HealthMaps, HealthScore
 from transforms.labels import Labelling
@@ -38,36 +36,18 @@ class MeasureLocalization(beam.PTransform):
     allowed: Allowed = _NOTHING_ALLOWED
 
     def expand(self, explanations: beam.PCollection[Explanation]) -> beam.PCollection[Score]:
-        return explanations | "Measure" >> beam.ParDo(_MeasureBehind(self.allowed)).with_output_types(Score)
+        return explanations | "Measure" >> beam.ParDo(_Measure(self.allowed)).with_output_types(Score)
 
 
-class _MeasureBehind(beam.DoFn):
+class _Measure(Behind):
     """Measures in a thread, while TensorFlow explains the next batch and leaves it the interpreter."""
 
     def __init__(self, allowed: Allowed) -> None:
+        super().__init__(threads=1, most=_MOST_BEGUN)
         self._allowed = allowed
 
-    def setup(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="measure")
-
-    def start_bundle(self) -> None:
-        self._begun: collections.deque[Future[list[Score]]] = collections.deque()
-
-    def process(self, explanation: Explanation) -> Iterator[Score]:
-        self._begun.append(self._thread.submit(_scores, explanation, self._allowed))
-        while self._begun and (self._begun[0].done() or len(self._begun) > _MOST_BEGUN):
-            yield from self._begun.popleft().result()
-
-    def finish_bundle(self) -> Iterator[Any]:
-        for begun in self._begun:
-            yield from map(GlobalWindows.windowed_value, begun.result())
-
-    def teardown(self) -> None:
-        self._thread.shutdown()
-
-
-def _scores(explanation: Explanation, allowed: Allowed) -> list[Score]:
-    return list(score(explanation, allowed))
+    def work(self, explanation: Explanation) -> list[Score]:
+        return list(score(explanation, self._allowed))
 
 
 @dataclasses.dataclass
