@@ -106,7 +106,7 @@ def dying(patch: pytest.MonkeyPatch, batches: int) -> None:
         return usual(self, examples)
 
     patch.setattr(Explainer, "explain", explain)
-    patch.setattr(explaining, "SIDE_BY_SIDE", 1)
+    patch.setattr(explaining, "BATCHES", 1)
     patch.setattr(keeping, "OUTCOMES_A_FILE", BATCH)
 
 

@@ -13,7 +13,7 @@ TIMEOUT = 30
 
 
 def test_several_may_compute_side_by_side() -> None:
-    turns, meeting = Turns(), threading.Barrier(3, timeout=TIMEOUT)
+    turns, meeting = Turns(2), threading.Barrier(3, timeout=TIMEOUT)
 
     def compute() -> None:
         with turns.beside():
@@ -28,8 +28,29 @@ def test_several_may_compute_side_by_side() -> None:
         assert not thread.is_alive()
 
 
+def test_no_more_than_the_most_compute_at_a_time() -> None:
+    turns, leave = Turns(2), threading.Event()
+    inside = threading.Semaphore(0)
+
+    def compute() -> None:
+        with turns.beside():
+            inside.release()
+            leave.wait(TIMEOUT)
+
+    threads = [threading.Thread(target=compute) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(2):
+        assert inside.acquire(timeout=TIMEOUT)
+    assert not inside.acquire(timeout=0.2)  # the third waits
+    leave.set()
+    assert inside.acquire(timeout=TIMEOUT)
+    for thread in threads:
+        thread.join(TIMEOUT)
+
+
 def test_one_alone_waits_for_the_others_and_keeps_new_ones_out() -> None:
-    turns = Turns()
+    turns = Turns(2)
     inside, leave, alone, done = (threading.Event() for _ in range(4))
     order: list[str] = []
 

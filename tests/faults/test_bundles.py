@@ -38,7 +38,7 @@ def test_an_exception_in_a_random_bundle(
 
     with monkeypatch.context() as broken:
         broken.setattr(owner, name, unlucky)
-        broken.setattr(explaining, "SIDE_BY_SIDE", 1)
+        broken.setattr(explaining, "BATCHES", 1)
         assert 3 == main(["run", str(folder / "config.yaml"), "--run-id", "unlucky"])
 
     told = capsys.readouterr().err.splitlines()[-1]

@@ -25,7 +25,7 @@ with quiet_imports():
     from transforms.explain import wiring as explaining
     from transforms.explain.explainer import Explainer
     from transforms.write.kept import wiring
-explaining.SIDE_BY_SIDE, wiring.OUTCOMES_A_FILE = 1, 8
+explaining.BATCHES, wiring.OUTCOMES_A_FILE = 1, 8
 usual = Explainer.explain
 Explainer.explain = lambda self, batch: (time.sleep(5), usual(self, batch))[1]
 command()

@@ -4,18 +4,26 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+# Passes of one process: each waits for the other's slowest core now and then, and more take more memory.
+SIDE_BY_SIDE = 2
+
 
 class Turns:
-    """Lets passes of several threads go on side by side, until one asks to be alone."""
+    """Lets a few passes go on side by side, however many threads want to, until one asks to be alone.
 
-    def __init__(self) -> None:
+    Args:
+        most: passes at a time.
+    """
+
+    def __init__(self, most: int) -> None:
         self._changed = threading.Condition()
-        self._going = 0
+        self._most, self._going = most, 0
 
     @contextlib.contextmanager
     def beside(self) -> Iterator[None]:
-        """While this lasts, others may compute too."""
+        """Waits for its turn; while this lasts, others may compute too."""
         with self._changed:
+            self._changed.wait_for(lambda: self._going < self._most)
             self._going += 1
         try:
             yield
@@ -32,5 +40,5 @@ class Turns:
             yield
 
 
-# The engines of a process share the memory.
-TURNS = Turns()
+# The engines of a process share its cores and the memory.
+TURNS = Turns(SIDE_BY_SIDE)

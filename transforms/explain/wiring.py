@@ -24,13 +24,14 @@ from transforms.explain.sampling import (
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.swapper import Swapper
 from transforms.explain.targets import plan_targets
+from transforms.explain.turns import SIDE_BY_SIDE
 from transforms.health import HealthMaps
 from transforms.labels import Labelling, names_of
 from transforms.outcomes import Outcome, outcomes_of
 from transforms.records import DeadLetter, Example, Explanation, Swap
 
-# Batches that are explained at a time: while one is decoded or put into words, TensorFlow computes another.
-SIDE_BY_SIDE = 2
+# Batches in work: while two are computed, the next is decoded and the one before put into words.
+BATCHES = SIDE_BY_SIDE + 1
 
 
 @dataclasses.dataclass
@@ -82,7 +83,7 @@ class ExplainBatch(Behind):
     def __init__(
         self, specs: Sequence[ModelSpec], settings: ExplainSettings, computed: Sequence[str]
     ) -> None:
-        super().__init__(threads=SIDE_BY_SIDE, most=SIDE_BY_SIDE + 1)
+        super().__init__(threads=BATCHES, most=BATCHES)
         self._how = list(specs), settings, tuple(computed)
 
     def setup(self) -> None:
