@@ -67,7 +67,7 @@ def test_a_layer_that_is_no_feature_map_is_refused(tiny_model: Path) -> None:
         load_engine(str(tiny_model), batch_size=1, target_layer="scores")
 
     assert str(caught.value).startswith(
-        "target_layer 'scores' has output shape (1, 3) and is no feature map on the way to the logits; "
+        "target_layer 'scores' has output shape (N, 3) and is no feature map on the way to the logits; "
         "candidates: "
     )
 
@@ -100,7 +100,7 @@ def inputs_and_output(kind: str) -> keras.Model:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("segmenter", "the model's output has shape (1, 16, 16, 2); a classifier's is (N, classes)"),
+        ("segmenter", "the model's output has shape (N, 16, 16, 2); a classifier's is (N, classes)"),
         (
             "grey",
             "the model takes an input of shape (None, 16, 16, 1); "
@@ -115,7 +115,7 @@ def inputs_and_output(kind: str) -> keras.Model:
             "the model takes 2 inputs: left (None, 16, 16, 3), right (None, 16, 16, 3); "
             "give each but the image a constant value under inputs",
         ),
-        ("two outputs", "the model has 2 outputs: small (1, 2), large (1, 3); set output to one of them"),
+        ("two outputs", "the model has 2 outputs: small (N, 2), large (N, 3); set output to one of them"),
         (
             "any size",
             "the model takes images of any size (None, None, None, 3); set preprocess.size: [height, width]",
@@ -139,7 +139,7 @@ def test_one_of_several_outputs_is_chosen_by_name_or_index(tmp_path: Path) -> No
         with pytest.raises(ModelError) as caught:
             load_engine(path, batch_size=1, output=wrong)
 
-        listed = "small (1, 2), large (1, 3)"
+        listed = "small (N, 2), large (N, 3)"
         assert f"output {shown} is none of the model's outputs: {listed}" == str(caught.value)
 
 
@@ -241,11 +241,11 @@ def test_a_function_of_the_user_is_explained_instead_of_the_logits(tmp_path: Pat
         ),
         (
             "tests.test_model:integers",
-            "score returned int64 of shape (1, 3); a floating tensor of shape (N,) or (N, K) is needed",
+            "score returned int64 of shape (N, 3); a floating tensor of shape (N,) or (N, K) is needed",
         ),
         (
             "tests.test_model:failing",
-            "score failed on the outputs boxes (1, 4, 3), other (1, 2): KeyError: 'scores'",
+            "score failed on the outputs boxes (N, 4, 3), other (N, 2): KeyError: 'scores'",
         ),
     ],
 )

@@ -239,7 +239,7 @@ def test_a_zip_that_is_not_a_model(folder: Path) -> None:
         ("block_16_project", f"is no layer of the model; candidates: {LAYERS}"),
         (
             "scores",
-            f"has output shape (32, 3) and is no feature map on the way to the logits; candidates: {LAYERS}",
+            f"has output shape (N, 3) and is no feature map on the way to the logits; candidates: {LAYERS}",
         ),
     ],
 )

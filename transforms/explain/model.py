@@ -138,6 +138,14 @@ def list_candidates(candidates: Mapping[str, tuple[int, int, int]]) -> str:
     return (f"{rest} more (see gradcam-audit inspect --json), " if rest else "") + ", ".join(shown)
 
 
+def _shape(tensor: tf.Tensor) -> str:
+    """The shape of an output; how many images were traced says nothing of the model, so that is N."""
+    if not tensor.shape.rank:
+        return str(tensor.shape)
+    _, *rest = tensor.shape.as_list()
+    return f"(N, {', '.join(map(str, rest))})" if rest else "(N,)"
+
+
 def _auto(route: Route) -> tf.Tensor:
     cut = route.choose()
     if cut is None:
@@ -149,7 +157,7 @@ def _auto(route: Route) -> tf.Tensor:
 
 
 def _chosen_output(outputs: Mapping[str, tf.Tensor], wanted: str | int | None) -> tf.Tensor:
-    listed = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in outputs.items())
+    listed = ", ".join(f"{name} {_shape(tensor)}" for name, tensor in outputs.items())
     names = list(outputs)
     if wanted is None:
         if len(outputs) != 1:
@@ -177,11 +185,11 @@ def _scored(score: Score, outputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
     try:
         scores = tf.convert_to_tensor(score(outputs))
     except Exception as error:  # it is the user's code
-        listed = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in outputs.items())
+        listed = ", ".join(f"{name} {_shape(tensor)}" for name, tensor in outputs.items())
         raise ModelError(f"score failed on the outputs {listed}: {type(error).__name__}: {error}") from error
     if scores.shape.rank not in (1, 2) or not scores.dtype.is_floating:
         raise ModelError(
-            f"score returned {scores.dtype.name} of shape {tuple(scores.shape)}; "
+            f"score returned {scores.dtype.name} of shape {_shape(scores)}; "
             "a floating tensor of shape (N,) or (N, K) is needed"
         )
     return scores
@@ -196,7 +204,7 @@ def _as_classes(found: tf.Tensor, head: Head, predictions: tf.Tensor) -> tuple[t
         classes = shape[-1]  # a head of 1x1 convolutions keeps its rows and columns of one
     else:
         raise ModelError(
-            f"the model's output has shape {tuple(predictions.shape)}; a classifier's is (N, classes)"
+            f"the model's output has shape {_shape(predictions)}; a classifier's is (N, classes)"
         )
     scores = tf.cast(tf.reshape(found, (-1, classes)), tf.float32)
     if classes == 1 and head != "function":
@@ -222,7 +230,7 @@ def _named(
     found = tensors[name]
     if found.name not in {tensor.name for tensor in route.maps}:
         raise ModelError(
-            f"target_layer {target_layer!r} has output shape {tuple(found.shape)} and is no feature map "
+            f"target_layer {target_layer!r} has output shape {_shape(found)} and is no feature map "
             f"on the way to the logits; candidates: {listed}"
         )
     return found
