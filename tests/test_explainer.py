@@ -1,14 +1,18 @@
 """Batches of examples through all models: dead letters, boxes that follow, targets and their names."""
 
 import dataclasses
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from transforms.explain import explainer as explainer_module
 from transforms.explain.engine import Engine, Explanations
-from transforms.explain.explainer import Explainer, ModelSpec
+from transforms.explain.explainer import Explainer, ModelSpec, engine_of
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import ClassMap
 from transforms.labels import Labelling
@@ -32,6 +36,25 @@ def explained(explainer: Explainer, *examples: object) -> list[Explanation | Dea
 @pytest.fixture(scope="module")
 def explainer(tiny_model: Path) -> Explainer:
     return Explainer([spec(tiny_model)], ExplainSettings(batch_size=4, methods=("gradcam", "hirescam")))
+
+
+def test_threads_that_begin_together_load_a_model_once(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, usual = [], explainer_module.load_engine
+
+    def slowly(*arguments: Any, **named: Any) -> Engine:
+        loads.append(arguments)
+        time.sleep(0.2)
+        return usual(*arguments, **named)
+
+    monkeypatch.setattr(explainer_module, "load_engine", slowly)
+    settings = ExplainSettings(batch_size=3)  # of no other test, whose engine would be there already
+    with ThreadPoolExecutor(4) as threads:
+        engines = list(threads.map(lambda _: engine_of(spec(tiny_model), settings), range(4)))
+
+    assert 1 == len(loads)
+    assert [engines[0]] * 4 == engines
 
 
 def test_one_bad_image_costs_one_dead_letter_and_nothing_else(explainer: Explainer) -> None:

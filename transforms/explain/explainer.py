@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,6 +30,7 @@ from transforms.records import Box, DeadLetter, Example, Explanation, Slice
 
 # What decides which pixels a model sees; models that agree on it share one resampled image.
 _ViewKey = tuple[tuple[int, int], Preprocess]
+_LOADING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +94,8 @@ def engine_of(spec: ModelSpec, explain: ExplainSettings) -> Engine:
     # As text, which can be a key of the cache; of what no engine depends on, engines are shared.
     model = spec.settings.model_dump_json(exclude={"name", "labels"})
     how = explain.model_dump_json(exclude={"targets", "classes", *DECODING_KEYS})
-    return _shared_engine(spec.sha256, model, how, tuple(spec.class_map.groups))
+    with _LOADING:  # else threads that begin together would each load it
+        return _shared_engine(spec.sha256, model, how, tuple(spec.class_map.groups))
 
 
 @functools.lru_cache(maxsize=16)

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-# Passes of one process: each waits for the other's slowest core now and then, and more take more memory.
+# A single pass leaves cores idle between its operations; more than two gain nothing and take more memory.
 SIDE_BY_SIDE = 2
 
 
