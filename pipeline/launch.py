@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import apache_beam as beam
 import rich.console
@@ -107,23 +107,28 @@ def _keep_traceback(error: Exception, path: str) -> str:
 @contextlib.contextmanager
 def _watched_workers() -> Iterator[None]:
     """Ends the block with a RuntimeError where a worker process dies: the local runner would wait forever."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can be woken
+        yield
+        return
     lost: list[object] = []
 
     def of_thread(error: threading.ExceptHookArgs) -> None:
         if error.thread is not None and error.thread.name == "run_worker":
             lost.append(error.exc_value)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGUSR1)
         else:
             usual(error)
 
+    def wake(*_: object) -> NoReturn:
+        raise RuntimeError(str(lost[0]) if lost else "stopped by SIGUSR1")
+
     usual, threading.excepthook = threading.excepthook, of_thread
+    # Not SIGINT, which a shell lets programs ignore that it starts in the background.
+    before = signal.signal(signal.SIGUSR1, wake)
     try:
         yield
-    except KeyboardInterrupt:
-        if not lost:
-            raise
-        raise RuntimeError(str(lost[0])) from None
     finally:
+        signal.signal(signal.SIGUSR1, before)
         threading.excepthook = usual
 
 

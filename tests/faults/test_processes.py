@@ -31,6 +31,9 @@ Explainer.explain = lambda self, batch: (time.sleep(5), usual(self, batch))[1]
 command()
 """
 
+# A shell without job control starts what stands before an `&` like this.
+DEAF = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+
 
 def slow_run(folder: Path, run_id: str, *options: str) -> list[str]:
     return [sys.executable, "-c", COMMAND, "run", str(folder / "config.yaml"), "--run-id", run_id, *options]
@@ -54,11 +57,12 @@ def test_a_run_that_is_stopped_says_so(folder: Path, stop: signal.Signals, word:
     assert before == files_of(folder, "before")
 
 
-def test_a_worker_that_is_killed_ends_the_run(folder: Path) -> None:
+@pytest.mark.parametrize("start", [(), DEAF], ids=["foreground", "deaf to SIGINT"])
+def test_a_worker_that_is_killed_ends_the_run(folder: Path, start: tuple[str, ...]) -> None:
     """Beam's local runner by itself would wait for it forever."""
     before = files_of(folder, "before")
     options = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    with background(slow_run(folder, "killed", *options), folder / "log", cwd=ROOT) as process:
+    with background([*start, *slow_run(folder, "killed", *options)], folder / "log", cwd=ROOT) as process:
         wait_for(lambda: bool(workers_of(process)), "no worker has started")
         time.sleep(5)
         os.kill(workers_of(process)[0], signal.SIGKILL)
