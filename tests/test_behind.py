@@ -19,6 +19,11 @@ class Slow(Behind):
         return [element, -element]
 
 
+class Scaled(Behind):
+    def work(self, element: int, factor: int) -> list[int]:
+        return [element * factor]
+
+
 class Meeting(Behind):
     """Ends only where as many elements as there are threads are worked on at a time."""
 
@@ -50,6 +55,13 @@ def test_outputs_keep_the_order_of_the_elements(threads: int, most: int) -> None
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         found = root | beam.Create(range(7), reshuffle=False) | beam.ParDo(Slow(threads, most))
         assert_that(found, in_order([sign * number for number in range(7) for sign in (1, -1)]))
+
+
+def test_work_is_given_the_side_inputs() -> None:
+    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
+        factor = beam.pvalue.AsSingleton(root | "Factor" >> beam.Create([10]))
+        found = root | beam.Create(range(3), reshuffle=False) | beam.ParDo(Scaled(2, 2), factor)
+        assert_that(found, in_order([0, 10, 20]))
 
 
 def test_as_many_elements_as_threads_are_worked_on_at_a_time() -> None:

@@ -288,7 +288,9 @@ def test_a_batch_that_does_not_fit_is_halved_once_and_for_all(tiny_model: Path) 
     engine(images, targets)
 
     assert 2 == engine.batch_size
-    assert [8, 4, *[2] * 10] == device.batches
+    # Two passes may go on side by side, and both not fit.
+    assert [8, 4, 2] == list(dict.fromkeys(device.batches))
+    assert 10 == device.batches.count(2)
     assert () == found.out_of_memory
     np.testing.assert_array_equal(expected.targets, found.targets)
     for method in METHODS:

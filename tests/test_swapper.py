@@ -1,5 +1,6 @@
 """Background swaps of a batch against composites made one by one and shown to the model itself."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from transforms.explain import swapper as swapping
 from transforms.explain.counterfactual import without
 from transforms.explain.explainer import Explainer, ModelSpec
 from transforms.explain.sampling import Donors, Sample
@@ -81,6 +83,18 @@ def test_batches_change_nothing(tiny_model: Path) -> None:
     together = list(tested.swap(examples))
 
     assert together == [swap for one in examples for swap in tested.swap([one])]
+
+
+def test_threads_change_nothing(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where there is room for one prepared background, which they take from each other."""
+    examples = [example(i, name) for i, name in enumerate(["cat", "dog"] * 4)]
+    expected = list(swapper(tiny_model, examples).swap(examples))
+    monkeypatch.setattr(swapping, "_BACKGROUND_BYTES", 3 * 16 * 16)
+    tested = swapper(tiny_model, examples)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda subject: list(tested.swap([subject])), examples))
+
+    assert expected == [swap for swaps in found for swap in swaps]
 
 
 def test_a_name_that_means_the_same_class_lends_no_other_background(tiny_model: Path) -> None:

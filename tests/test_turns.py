@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from transforms.explain.engine import Engine
@@ -12,41 +13,43 @@ from transforms.explain.turns import Turns
 TIMEOUT = 30
 
 
-def test_several_may_compute_side_by_side() -> None:
-    turns, meeting = Turns(2), threading.Barrier(3, timeout=TIMEOUT)
+def test_parts_are_computed_side_by_side_and_stay_in_their_order() -> None:
+    meeting = threading.Barrier(2, timeout=TIMEOUT)
 
-    def compute() -> None:
-        with turns.beside():
-            meeting.wait()
+    def compute(part: int) -> int:
+        meeting.wait()  # passes only where two parts are computed at a time
+        return 10 * part
 
-    threads = [threading.Thread(target=compute) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    meeting.wait()  # passes only once both are inside
-    for thread in threads:
-        thread.join(TIMEOUT)
-        assert not thread.is_alive()
+    assert [0, 10, 20, 30] == Turns(2).map(compute, range(4))
 
 
 def test_no_more_than_the_most_compute_at_a_time() -> None:
     turns, leave = Turns(2), threading.Event()
     inside = threading.Semaphore(0)
 
-    def compute() -> None:
-        with turns.beside():
-            inside.release()
-            leave.wait(TIMEOUT)
+    def compute(_: int) -> None:
+        inside.release()
+        assert leave.wait(TIMEOUT)
 
-    threads = [threading.Thread(target=compute) for _ in range(3)]
+    threads = [threading.Thread(target=turns.map, args=(compute, [0, 1])) for _ in range(2)]
     for thread in threads:
         thread.start()
     for _ in range(2):
         assert inside.acquire(timeout=TIMEOUT)
     assert not inside.acquire(timeout=0.2)  # the third waits
     leave.set()
-    assert inside.acquire(timeout=TIMEOUT)
+    for _ in range(2):
+        assert inside.acquire(timeout=TIMEOUT)
     for thread in threads:
         thread.join(TIMEOUT)
+
+
+def test_what_fails_in_a_part_fails_for_who_asked() -> None:
+    turns = Turns(2)
+    with pytest.raises(ZeroDivisionError):
+        turns.map(lambda part: 1 / part, [1, 0, 2])
+
+    assert [1.0] == turns.map(lambda part: 1 / part, [1])
 
 
 def test_one_alone_waits_for_the_others_and_keeps_new_ones_out() -> None:
@@ -89,10 +92,10 @@ def test_one_alone_waits_for_the_others_and_keeps_new_ones_out() -> None:
 def test_an_image_that_fits_only_alone_is_no_dead_letter(tiny_model) -> None:
     """A pass of one image fails as long as another goes on: it is tried again by itself."""
     engine: Engine = load_engine(str(tiny_model), batch_size=1)
-    usual, going, failed = engine._fill, [0], threading.Event()
+    usual, going, failed = engine._pass, [0], threading.Event()
     lock = threading.Lock()
 
-    def fill(*arguments: object) -> None:
+    def one_pass(*arguments: object) -> None:
         with lock:
             going[0] += 1
             others = going[0] > 1
@@ -106,7 +109,7 @@ def test_an_image_that_fits_only_alone_is_no_dead_letter(tiny_model) -> None:
             with lock:
                 going[0] -= 1
 
-    engine._fill = fill  # type: ignore[method-assign]
+    engine._pass = one_pass  # type: ignore[method-assign]
     image, target = np.zeros((1, 16, 16, 3), np.uint8), np.int32([[0]])
     found: list[tuple[int, ...]] = []
     threads = [

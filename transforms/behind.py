@@ -22,8 +22,8 @@ class Behind(beam.DoFn):
     def __init__(self, threads: int, most: int) -> None:
         self._threads, self._most = threads, most
 
-    def work(self, element: Any) -> Sequence[Any]:
-        """All outputs of an element; called in several threads at once."""
+    def work(self, element: Any, *sides: Any) -> Sequence[Any]:
+        """All outputs of an element, given the side inputs; called in several threads at once."""
         raise NotImplementedError
 
     def setup(self) -> None:
@@ -34,9 +34,9 @@ class Behind(beam.DoFn):
         """Forgets what a failed bundle left."""
         self._begun: collections.deque[Future[Sequence[Any]]] = collections.deque()
 
-    def process(self, element: Any) -> Iterator[Any]:
+    def process(self, element: Any, *sides: Any) -> Iterator[Any]:
         """Begins an element and yields what is ready."""
-        self._begun.append(self._pool.submit(self.work, element))
+        self._begun.append(self._pool.submit(self.work, element, *sides))
         while self._begun and (self._begun[0].done() or len(self._begun) > self._most):
             yield from self._begun.popleft().result()
 

@@ -9,6 +9,7 @@ batch normalisation into the convolutions.
 import contextlib
 import dataclasses
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,6 +56,28 @@ class Explanations:
     def heatmaps(self) -> dict[str, NDArray[np.float32]]:
         """The heatmaps of the first layer, by method."""
         return next(iter(self.layers.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Some images of a call, and where it is written what they show; all are views of the call's arrays.
+
+    Attributes:
+        first: the row of its first image in the call.
+    """
+
+    first: int
+    images: NDArray[np.uint8]
+    targets: NDArray[np.int32]
+    found: Explanations
+
+    def __getitem__(self, rows: slice) -> "_Part":
+        layers = {
+            layer: {method: values[rows] for method, values in maps.items()}
+            for layer, maps in self.found.layers.items()
+        }
+        found = Explanations(self.found.targets[rows], layers, self.found.logits[rows])
+        return _Part(self.first + rows.start, self.images[rows], self.targets[rows], found)
 
 
 class Engine:
@@ -133,18 +156,10 @@ class Engine:
             },
             np.zeros((count, self.classes), np.float32),
         )
-        too_large = []
-        first = 0
-        while first < count:
-            batch = self.batch_size
-            if self._fits(found, images, targets, slice(first, first + batch)):
-                first += batch
-            elif batch > 1:
-                self._halve(batch)
-            else:
-                too_large.append(first)
-                first += 1
-        return dataclasses.replace(found, out_of_memory=tuple(too_large))
+        call, size = _Part(0, images, targets, found), self.batch_size
+        parts = [call[first : first + size] for first in range(0, count, size)]
+        too_large = TURNS.map(self._fill, parts)
+        return dataclasses.replace(found, out_of_memory=tuple(itertools.chain(*too_large)))
 
     def reinitialised(self, method: str) -> tuple["Engine", Reinitialised]:
         """The same engine for one method and the same layers, and the program by which its weights are drawn.
@@ -197,41 +212,50 @@ class Engine:
         exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
-    def _fits(
-        self, found: Explanations, images: NDArray[np.uint8], targets: NDArray[np.int32], rows: slice
-    ) -> bool:
-        """Explains the images of some rows in one pass, if memory allows it."""
-        one = rows.stop - rows.start == 1
-        for turn in (TURNS.beside, TURNS.alone) if one else (TURNS.beside,):
+    def _fill(self, part: _Part) -> list[int]:
+        """Explains some images; returns the rows of those that did not fit into memory even alone."""
+        too_large = []
+        while len(part.images):
+            batch = self.batch_size
+            if self._fits(part[0:batch], batch):
+                part = part[batch : len(part.images)]
+            elif batch > 1:
+                self._halve(batch)
+            else:
+                too_large.append(part.first)
+                part = part[1 : len(part.images)]
+        return too_large
+
+    def _fits(self, part: _Part, batch: int) -> bool:
+        """Explains up to a batch of images in one pass, if memory allows it."""
+        for turn in (TURNS.beside, TURNS.alone) if batch == 1 else (TURNS.beside,):
             with contextlib.suppress(tf.errors.ResourceExhaustedError), turn():
-                self._fill(found, images, targets, rows)
+                self._pass(part, batch)
                 return True
         return False
 
-    def _fill(
-        self, found: Explanations, images: NDArray[np.uint8], targets: NDArray[np.int32], rows: slice
-    ) -> None:
-        """Explains the images of some rows, as many as one pass takes."""
+    def _pass(self, part: _Part, batch: int) -> None:
+        targets, found = part.targets, part.found
         for left in range(0, max(targets.shape[1], 1), _MAX_COLUMNS):
-            part = targets[rows, left : left + _MAX_COLUMNS]
-            block = (rows, slice(left, left + part.shape[1]))
-            found.targets[block], found.logits[rows], maps = self._explain(images[rows], part, rows)
+            columns = slice(left, min(left + _MAX_COLUMNS, targets.shape[1]))
+            found.targets[:, columns], found.logits[:], maps = self._explain(
+                part.images, targets[:, columns], batch
+            )
             for layer, values in maps.items():
                 for method, heatmaps in values.items():
-                    found.layers[layer][method][block] = heatmaps
+                    found.layers[layer][method][:, columns] = heatmaps
         perturbed = [method for method in self.methods if method in PERTURBATION_METHODS]
-        asked = (found.targets != NO_TARGET).any(axis=1) if perturbed else np.zeros(len(images), bool)
-        for row in rows.start + np.flatnonzero(asked[rows]):
-            for layer, alone in self._perturbation.explain(images[row], found.targets[row]).items():
+        asked = (found.targets != NO_TARGET).any(axis=1) if perturbed else np.zeros(0, bool)
+        for row in np.flatnonzero(asked):
+            for layer, alone in self._perturbation.explain(part.images[row], found.targets[row]).items():
                 for method in perturbed:
                     found.layers[layer][method][row] = alone[method]
 
     def _explain(
-        self, images: NDArray[np.uint8], targets: NDArray[np.int32], rows: slice
+        self, images: NDArray[np.uint8], targets: NDArray[np.int32], batch: int
     ) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
         """One pass: up to a batch of images and `_MAX_COLUMNS` targets, padded to a traced shape."""
         count, wanted = targets.shape
-        batch = rows.stop - rows.start
         columns = 1 << max(0, wanted - 1).bit_length()
         padded = np.full((batch, columns), NO_TARGET, np.int32)
         padded[:count, :wanted] = targets

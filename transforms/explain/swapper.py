@@ -1,5 +1,6 @@
 """A batch of sampled images -> what each model makes of their objects on other backgrounds."""
 
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ _BACKGROUND_BYTES = 2**27
 
 
 class Swapper:
-    """Tests examples by background swap; one for each pool of donors.
+    """Tests examples by background swap; one for each pool of donors. Thread-safe.
 
     Args:
         explainer: holds the engines and decodes.
@@ -30,6 +31,7 @@ class Swapper:
     def __init__(self, explainer: Explainer, donors: Donors, samples: dict[str, Sample]) -> None:
         self._explainer, self._donors, self._samples = explainer, donors, samples
         self._backgrounds: dict[tuple[str, str, str], Pixels | None] = {}
+        self._keeping = threading.Lock()
 
     def swap(self, examples: Sequence[Example]) -> Iterator[Swap]:
         """Tests each example for each of its classes that is sampled as deep.
@@ -110,12 +112,16 @@ class Swapper:
     def _background(self, spec: ModelSpec, engine: Engine, donor: Example, name: str) -> Pixels | None:
         """The same, kept for the next image: a donor lends its background many times."""
         key = (spec.settings.name, donor.example_id, name)
-        if key not in self._backgrounds:
-            height, width = engine.input_size
+        with self._keeping:
+            if key in self._backgrounds:
+                return self._backgrounds[key]
+        background = self._prepared(spec, engine, donor, name)
+        height, width = engine.input_size
+        with self._keeping:
             if len(self._backgrounds) >= _BACKGROUND_BYTES // (3 * height * width):
                 del self._backgrounds[next(iter(self._backgrounds))]
-            self._backgrounds[key] = self._prepared(spec, engine, donor, name)
-        return self._backgrounds[key]
+            self._backgrounds[key] = background
+        return background
 
     def _prepared(self, spec: ModelSpec, engine: Engine, donor: Example, name: str) -> Pixels | None:
         """A donor's picture in the model's view with its object filled; None where it cannot be decoded."""

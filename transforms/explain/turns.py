@@ -2,28 +2,37 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 # A single pass leaves cores idle between its operations; more than two gain nothing and take more memory.
 SIDE_BY_SIDE = 2
 
 
 class Turns:
-    """Lets a few passes go on side by side, however many threads want to, until one asks to be alone.
+    """Lets a few passes go on side by side, however many threads ask for them, until one has to be alone.
 
     Args:
         most: passes at a time.
     """
 
     def __init__(self, most: int) -> None:
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="compute")
         self._changed = threading.Condition()
-        self._most, self._going = most, 0
+        self._going = 0
+
+    def map(self, work: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]:
+        """What `work` makes of each part, in their order; parts that were asked for earlier go first.
+
+        `work` must not ask for more.
+        """
+        return list(self._pool.map(work, parts))
 
     @contextlib.contextmanager
     def beside(self) -> Iterator[None]:
-        """Waits for its turn; while this lasts, others may compute too."""
+        """While this lasts, others may compute too."""
         with self._changed:
-            self._changed.wait_for(lambda: self._going < self._most)
             self._going += 1
         try:
             yield

@@ -1,6 +1,7 @@
 """ExplainExamples: the one heavy stage, in which images are decoded, batched and explained."""
 
 import dataclasses
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -295,22 +296,33 @@ class _SmallestRanks(beam.CombineFn):
         return ranks
 
 
-class _SwapBatch(beam.DoFn):
+class _SwapBatch(Behind):
+    """Examples of one batch -> their Swaps: while one batch is computed, the next is put together."""
+
     def __init__(
         self, specs: Sequence[ModelSpec], settings: ExplainSettings, computed: Sequence[str]
     ) -> None:
-        self._specs, self._settings, self._computed = list(specs), settings, tuple(computed)
-        self._pool: list[str] | None = None
+        super().__init__(threads=2, most=2)
+        self._how = list(specs), settings, tuple(computed)
 
-    def process(
+    def setup(self) -> None:
+        super().setup()
+        self._explainer = Explainer(*self._how)
+        self._pool_of_donors: list[str] | None = None
+        self._changing = threading.Lock()
+
+    def work(
         self, batch: Sequence[Example], donors: Sequence[Example], samples: dict[str, Sample]
-    ) -> Iterator[Swap]:
+    ) -> list[Swap]:
+        return list(self._swapper_of(donors, samples).swap(batch))
+
+    def _swapper_of(self, donors: Sequence[Example], samples: dict[str, Sample]) -> Swapper:
         pool = [donor.example_id for donor in donors]
-        if pool != self._pool:  # once for each bundle at most: the side input is the same throughout
-            self._pool = pool
-            explainer = Explainer(self._specs, self._settings, self._computed)
-            self._swapper = Swapper(explainer, Donors.among(donors, samples), samples)
-        yield from self._swapper.swap(batch)
+        with self._changing:
+            if pool != self._pool_of_donors:  # once for each bundle at most: side inputs stay the same
+                self._pool_of_donors = pool
+                self._swapper = Swapper(self._explainer, Donors.among(donors, samples), samples)
+            return self._swapper
 
 
 class _CompareBatch(beam.DoFn):
