@@ -5,7 +5,7 @@
 1. Batch 32 at 224x224: peak resident memory of a process that loads a model and runs its `tf.function`
    forward pass, and of one that loads the engine and computes gradcam and hirescam. Each measurement has a
    process of its own, in turn, three times; medians. The peak is that of the process's whole life, and again
-   of batches after the second. The engine freezes ResNet50; VGG16 is so large that it is left as it is.
+   of batches after the second. ResNet50 has much to fold, VGG16 nothing.
 2. MobileNetV2 at 96x96, batch 32: resident memory while the engine explains many batches, every tenth of
    them short. A layer counts how often Python runs the model: never after loading, or it was traced again.
 

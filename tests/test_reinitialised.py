@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from transforms.explain import load_engine, program
+from transforms.explain import load_engine
 from transforms.explain.engine import Engine, Explanations
 from transforms.explain.reinitialised import Part, shuffled
 
@@ -45,7 +45,6 @@ def by_hand(path: Path, layers: Sequence[int], folder: Path) -> Path:
     return folder / "by_hand.keras"
 
 
-@pytest.mark.parametrize("frozen", [True, False])
 @pytest.mark.parametrize(
     ("part", "layers"),
     [
@@ -53,12 +52,8 @@ def by_hand(path: Path, layers: Sequence[int], folder: Path) -> Path:
         ("network", [FIRST, LAST, DENSE, SCORES]),
     ],
 )
-def test_kernels_are_shuffled_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: Part, layers: Sequence[int], frozen: bool
-) -> None:
+def test_kernels_are_shuffled_and_nothing_else(tmp_path: Path, part: Part, layers: Sequence[int]) -> None:
     path = save_model(tmp_path / "flat.keras", head="flat", seed=1)
-    if not frozen:
-        monkeypatch.setattr(program, "MAX_FROZEN_BYTES", -1)
     trained = engine_of(path)
     expected = engine_of(by_hand(path, layers, tmp_path))(IMAGES, TARGETS)
     found = drawn(trained, part)

@@ -1,16 +1,14 @@
 """What TensorFlow computes on, and how a graph is compiled for it."""
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-# Above this, folding the weights into the graph costs more time than the folded graph saves.
-MAX_FROZEN_BYTES = 256 * 2**20
+from transforms.explain.folding import folded
+
 # Of each core of a CPU; more at once take as long for each, and more memory.
 _IMAGES_OF_CORE = 4
 
@@ -40,24 +38,22 @@ def images_in_a_pass(batch_size: int) -> int:
 
 
 def compiled(
-    function: Callable[..., Any], specs: list[tf.TensorSpec], freeze: bool, xla: bool | None = None
+    function: Callable[..., Any], specs: list[tf.TensorSpec], fold: bool, xla: bool | None = None
 ) -> Any:
     """Traces a function once.
 
     Args:
         function: tensors in, a list of tensors out.
         specs: shape and type of each input.
-        freeze: make the weights part of the graph, so that TensorFlow can fold batch norm into convolutions.
+        fold: compute now what depends on the weights alone, which then must not change any more.
         xla: compile by XLA; None does so where there is a GPU, as on a CPU it is 2 to 20 times slower.
 
     Returns:
         A function of such tensors, which traces no more.
     """
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
-    if freeze:
-        # The gradient of a loop, as in a recurrent head, asks for the variables themselves: then without.
-        with contextlib.suppress(ValueError):
-            concrete = convert_variables_to_constants_v2(concrete)
+    if fold:
+        concrete = folded(concrete)
     if xla is None:
         xla = bool(tf.config.list_physical_devices("GPU"))
     if not xla:

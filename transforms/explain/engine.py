@@ -1,9 +1,8 @@
-"""The engine: one frozen graph from uint8 images to heatmaps, NumPy in and NumPy out.
+"""The engine: one graph from uint8 images to heatmaps, NumPy in and NumPy out.
 
 The model is traced once with its preprocessing inside, the gradient of the target's logit with respect
 to the cut is taken in that same graph (so only the head is differentiated), every method is computed
-from the same activations and gradients, and the whole is frozen, which lets TensorFlow's optimiser fold
-batch normalisation into the convolutions.
+from the same activations and gradients, and batch normalisation is folded into the convolutions.
 """
 
 import contextlib
@@ -293,7 +292,7 @@ class Engine:
                 self.__dict__.pop("_perturbation", None)  # made for the old batch size
 
     def _trace(self, columns: int, batch: int | None = None) -> Anatomy:
-        """Traces, differentiates and freezes the graph for that many target columns."""
+        """Traces and differentiates the graph for that many target columns, and folds its weights."""
         found: list[Anatomy] = []
         batch = batch or self.batch_size
 
@@ -321,7 +320,7 @@ class Engine:
 
     def _compiled(self, function: Callable[..., Any], batch: int, *specs: tf.TensorSpec) -> Any:
         images = tf.TensorSpec((batch, *self.input_size, 3), tf.uint8)
-        return compiled(function, [images, *specs], self._program.freezes)
+        return compiled(function, [images, *specs], self._program.is_fixed)
 
     def _expect_gradients(self, seen: bool) -> None:
         """Tells a model whose gradient is zero everywhere from a first batch that happens to have no heat.

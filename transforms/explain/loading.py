@@ -34,11 +34,9 @@ class Classifier(Protocol):
     Attributes:
         input_shapes: name -> shape of each input, with None for what is open; None where the model does not
             say what it takes.
-        weight_bytes: size of its weights in bytes.
     """
 
     input_shapes: dict[str, tuple[int | None, ...]] | None
-    weight_bytes: int
 
     def trace(self, inputs: Inputs) -> Traced:
         """Calls the model on symbolic tensors by name, inside a trace.
@@ -113,7 +111,6 @@ class _KerasModel:
         ):
             # A subclass says no more than what it was built on; of that the batch size means nothing.
             self.input_shapes = {"images": (None, *built[1:])}
-        self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in _variables(model))
         self._model = model
         self._inlined: _Frozen | None = None
 
@@ -182,8 +179,6 @@ class _Frozen:
 
 class _SavedModel(_Frozen):
     """A SavedModel's signature."""
-
-    weight_bytes = 0  # they are in the graph already
 
     def __init__(self, path: str) -> None:
         try:
@@ -271,10 +266,6 @@ def _paths(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, keras.Layer]]
         path = prefix + inner.name
         yield path, inner
         yield from _paths(inner, path + "/")
-
-
-def _variables(model: keras.Model) -> list[tf.Variable]:
-    return [variable.value for variable in model.variables]
 
 
 def _first_line(error: Exception) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from transforms.explain.devices import compiled
+from transforms.explain.graphs import copied
 from transforms.explain.methods import ablationcam, scorecam
-from transforms.explain.model import Anatomy, Cut
+from transforms.explain.model import Anatomy
 from transforms.explain.program import Program, map_of
 from transforms.progress import PROGRESS
 
@@ -53,8 +53,8 @@ class Perturbation:
             [self._image, tf.TensorSpec((batch_size, height, width), tf.float32)],
         )
         self._ablated = [
-            _from_cut(program, batch_size, index, cut)
-            for index, cut in enumerate(self._cuts)
+            self._compiled(*_from_cut(program, batch_size, index))
+            for index in range(len(self._cuts))
             if "ablationcam" in methods
         ]
 
@@ -121,41 +121,48 @@ class Perturbation:
         return tf.math.divide_no_nan(upsampled - low, high - low)
 
     def _compiled(self, function: Callable[..., Any], specs: list[tf.TensorSpec]) -> Any:
-        return compiled(function, specs, self._program.freezes)
+        return compiled(function, specs, self._program.is_fixed)
 
 
-def _from_cut(program: Program, batch_size: int, index: int, cut: Cut) -> Callable[..., Any]:
-    """Logits of one image from its cut with one channel set to zero, for a batch of channels.
+def _from_cut(
+    program: Program, batch_size: int, index: int
+) -> tuple[Callable[..., Any], list[tf.TensorSpec]]:
+    """A function of an image, its cut and a batch of channels: the logits with each channel at zero.
 
-    The cut is fed in the middle of the frozen graph: where it separates the image from the logits, only the
-    head is computed.
+    The cut is fed in the middle of the graph: where it separates the image from the logits, only the head is
+    computed.
+
+    Returns:
+        The function, and what it takes.
     """
-    height, width = program.image_input.size
+    size = program.image_input.size
     found: list[Anatomy] = []
 
     def whole(images: tf.Tensor) -> tf.Tensor:
         found.append(program.dissect(program.normalised(images)))
         return found[0].logits
 
-    spec = tf.TensorSpec((batch_size, height, width, 3), tf.uint8)
-    frozen = convert_variables_to_constants_v2(
-        tf.function(whole, autograph=False).get_concrete_function(spec)
-    )
-    definition = frozen.graph.as_graph_def()
-    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
-    names = [frozen.inputs[0].name, found[0].cuts[index].tensor.name, found[0].logits.name]
-    images, middle, logits = (wrapped.graph.get_tensor_by_name(name) for name in names)
-    head = wrapped.prune([middle] if cut.separates else [images, middle], [logits])
+    images = tf.TensorSpec((batch_size, *size, 3), tf.uint8)
+    traced = tf.function(whole, autograph=False).get_concrete_function(images)
+    (anatomy,) = found
+    cut = anatomy.cuts[index]
     axis = next(i for i, parts in enumerate(cut.layout) if parts and parts[0].role == "channel")
+    shape = cut.tensor.shape
 
     def without(image: tf.Tensor, raw: tf.Tensor, channels: tf.Tensor) -> list[tf.Tensor]:
-        kept = 1 - tf.one_hot(channels, raw.shape[axis], dtype=raw.dtype)
-        shape = [batch_size, *(raw.shape[axis] if i == axis else 1 for i in range(1, raw.shape.rank))]
-        ablated = raw * tf.reshape(kept, shape)
-        pixels = tf.tile(image, (batch_size, 1, 1, 1))
-        return list(head(ablated) if cut.separates else head(pixels, ablated))
+        kept = 1 - tf.one_hot(channels, shape[axis], dtype=raw.dtype)
+        alone = [batch_size, *(shape[i] if i == axis else 1 for i in range(1, shape.rank))]
+        given = {
+            traced.inputs[0].name: tf.tile(image, (batch_size, 1, 1, 1)),
+            cut.tensor.name: raw * tf.reshape(kept, alone),
+        }
+        return copied(traced.graph, [anatomy.logits.name], given)
 
-    return without
+    return without, [
+        tf.TensorSpec((1, *size, 3), tf.uint8),
+        tf.TensorSpec((1, *shape[1:]), cut.tensor.dtype),
+        tf.TensorSpec((batch_size,), tf.int32),
+    ]
 
 
 def _most_varied(activations: NDArray[np.float32], budget: int) -> NDArray[np.int64]:

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from transforms.errors import ModelError, UnknownClassError
-from transforms.explain.devices import MAX_FROZEN_BYTES
 from transforms.explain.inputs import filled, find_image_input
 from transforms.explain.layout import as_map
 from transforms.explain.loading import Classifier
@@ -59,9 +58,9 @@ class Program:
         self.image_input = find_image_input(classifier, request.preprocess.size, request.inputs)
 
     @property
-    def freezes(self) -> bool:
-        """Whether its weights become part of the graphs that are made of it."""
-        return self.classifier.weight_bytes <= MAX_FROZEN_BYTES
+    def is_fixed(self) -> bool:
+        """Whether its weights stay what they are."""
+        return True
 
     def normalised(self, images: tf.Tensor) -> tf.Tensor:
         """What the model takes of uint8 RGB images of shape (N, H, W, 3): float32 of the same shape."""

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from transforms.explain.graphs import copied
 from transforms.explain.model import Anatomy
 from transforms.explain.program import Program
 
@@ -89,28 +90,19 @@ class Reinitialised(Program):
         return part == "network" or name in self._behind
 
     @property
-    def freezes(self) -> bool:
-        """False: for a few batches it would not pay."""
+    def is_fixed(self) -> bool:
+        """False: each draw has other weights."""
         return False
 
     def dissect(self, values: tf.Tensor) -> Anatomy:
         """As for the trained model, in a copy of it with the drawn weights."""
         trace = self._traced(values.shape[0])
-        graph, anatomy = tf.compat.v1.get_default_graph(), trace.anatomy
-        for variable in (*trace.graph.variables, *self._weights.values()):
-            graph.watch_variable(variable)  # else nobody could freeze the graph
-        replaced = {inside.name: graph.capture(outside) for outside, inside in trace.graph.captures}
-        replaced[trace.images.name] = values
+        anatomy, replaced = trace.anatomy, {trace.images.name: values}
         for name, weight in self._weights.items():
             is_handle = trace.graph.get_tensor_by_name(name).dtype == tf.resource
-            replaced[name] = graph.capture(weight.handle) if is_handle else weight.read_value()
+            replaced[name] = weight.handle if is_handle else weight.read_value()
         wanted = [anatomy.logits, *(cut.tensor for cut in anatomy.cuts)]
-        logits, *tensors = tf.graph_util.import_graph_def(
-            trace.graph.as_graph_def(),
-            input_map=replaced,
-            return_elements=[tensor.name for tensor in wanted],
-            name="reinitialised",
-        )
+        logits, *tensors = copied(trace.graph, [tensor.name for tensor in wanted], replaced)
         cuts = [dataclasses.replace(c, tensor=t) for c, t in zip(anatomy.cuts, tensors, strict=True)]
         return dataclasses.replace(anatomy, cuts=cuts, logits=logits)
 
