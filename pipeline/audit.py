@@ -8,15 +8,15 @@ from pipeline.config import Config
 from pipeline.counting import CountOutcomes
 from pipeline.plan import Plan
 from transforms.columns import computed_key
-from transforms.explain.decode import Decoding
-from transforms.explain.wiring import (
+from transforms.explain.again.wiring import (
     CompareControls,
-    ExplainExamples,
     FindNeeds,
     IllustrateExemplars,
     SampleExamples,
     SwapBackgrounds,
 )
+from transforms.explain.decode import Decoding
+from transforms.explain.wiring import ExplainExamples
 from transforms.health import HealthScore
 from transforms.judge.data.wiring import AssociateSlices
 from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores

@@ -6,8 +6,8 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.plan import Plan
 from transforms.exemplars import Showing
+from transforms.explain.again.illustrate import needs_of, picture_of, pieces_of
 from transforms.explain.decode import Decoding
-from transforms.explain.illustrate import needs_of, picture_of, pieces_of
 from transforms.records import Example, Swap
 from transforms.write import exemplars
 

@@ -21,10 +21,10 @@ from pipeline.audit import audit
 from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
 from transforms.columns import COMPUTED_KEYS
-from transforms.explain.controls import Controls
+from transforms.explain.again.controls import Controls
+from transforms.explain.again.sampling import Donors, budget_of, names_with_boxes, plan_samples, rank
+from transforms.explain.again.swapper import Swapper
 from transforms.explain.explainer import Explainer
-from transforms.explain.sampling import Donors, budget_of, names_with_boxes, plan_samples, rank
-from transforms.explain.swapper import Swapper
 from transforms.judge.clusters import mean_swap
 from transforms.judge.company import pairs_of
 from transforms.judge.families import is_computed

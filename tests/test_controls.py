@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from transforms.explain.controls import Controls, compared_name
+from transforms.explain.again.controls import Controls, compared_name
+from transforms.explain.again.sampling import rank
+from transforms.explain.again.wiring import _FirstOfUnits
 from transforms.explain.explainer import Explainer, ModelSpec, engine_of
 from transforms.explain.reinitialised import Part
-from transforms.explain.sampling import rank
 from transforms.explain.settings import ExplainSettings, ModelSettings
 from transforms.explain.targets import ClassMap
-from transforms.explain.wiring import _FirstOfUnits
 from transforms.health import HealthMaps
 from transforms.judge.health import HealthTally, judge_health
 from transforms.judge.settings import JudgeSettings

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.explain.counterfactual import box_mask, on_background, without
-from transforms.explain.sampling import Donors, Sample, budget_of, names_with_boxes, plan_samples, rank
+from transforms.explain.again.counterfactual import box_mask, on_background, without
+from transforms.explain.again.sampling import Donors, Sample, budget_of, names_with_boxes, plan_samples, rank
 from transforms.records import Box
 
 from .builders import make_example, make_image

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from transforms.explain import folding
 from transforms.explain.folding import folded
 from transforms.explain.graphs import copied
 
@@ -36,7 +37,14 @@ def assert_same(concrete: Any, found: Any, *arrays: np.ndarray) -> None:
     np.testing.assert_allclose(expected, found(*map(tf.constant, arrays))[0], rtol=1e-5, atol=1e-5)
 
 
-def test_by_hand() -> None:
+@pytest.fixture(params=[0, 2**20], ids=["outside", "constants"])
+def most_constant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Whether what is computed of weights stays outside of the graph."""
+    monkeypatch.setattr(folding, "_MOST_CONSTANT", request.param)
+    return request.param
+
+
+def test_by_hand(most_constant: int) -> None:
     """One pixel of one channel: ((3 x 2 + 1) x 5 - 4) x 10 = 310, which is 3 x 100 + 10."""
     two, one, five, four, ten = (tf.Variable([[[[value]]]]) for value in (2.0, 1.0, 5.0, 4.0, 10.0))
 
@@ -48,7 +56,8 @@ def test_by_hand() -> None:
 
     assert {"Conv2D": 1, "BiasAdd": 1} == operations(found)
     assert [[[[[310.0]]]]] == [output.numpy().tolist() for output in found(tf.constant(three))]
-    assert [10.0, 100.0] == sorted(tensor.numpy().item() for tensor in found.captured_inputs)
+    outside = sorted(tensor.numpy().item() for tensor in found.captured_inputs)
+    assert ([] if most_constant else [10.0, 100.0]) == outside
 
 
 @pytest.mark.parametrize("use_bias", [False, True])
@@ -60,7 +69,9 @@ def test_by_hand() -> None:
         (lambda **o: keras.layers.DepthwiseConv2D(3, depth_multiplier=2, **o), "DepthwiseConv2dNative"),
     ],
 )
-def test_batch_normalisation_goes_into_a_convolution(layer: Any, kind: str, use_bias: bool) -> None:
+def test_batch_normalisation_goes_into_a_convolution(
+    most_constant: int, layer: Any, kind: str, use_bias: bool
+) -> None:
     convolution, norm = layer(use_bias=use_bias), keras.layers.BatchNormalization()
     norm(convolution(IMAGES))
     for target in (convolution, norm):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from transforms.explain.sampling import Donors, Sample, names_with_boxes
+from transforms.explain.again.sampling import Donors, Sample, names_with_boxes
 from transforms.labels import names_of
 from transforms.measure.localization import density_share
 from transforms.measure.wiring import located, score

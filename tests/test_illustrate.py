@@ -7,9 +7,9 @@ import PIL.ExifTags
 import PIL.Image
 
 from transforms.exemplars import Exemplar, Showing
-from transforms.explain.counterfactual import box_mask, on_background, without
+from transforms.explain.again.counterfactual import box_mask, on_background, without
+from transforms.explain.again.illustrate import LONGEST_SIDE, Need, needs_of, picture_of, pieces_of
 from transforms.explain.decode import Decoding
-from transforms.explain.illustrate import LONGEST_SIDE, Need, needs_of, picture_of, pieces_of
 from transforms.explain.settings import Preprocess
 from transforms.outlines import pack
 from transforms.records import Box

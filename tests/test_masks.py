@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import load_config
-from transforms.explain.counterfactual import box_mask
+from transforms.explain.again.counterfactual import box_mask
 from transforms.explain.decode import Decoding, decode_as, with_boxes_of
 from transforms.geometry import resize_matrix
 from transforms.measure.ground import rectangles

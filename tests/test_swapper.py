@@ -9,12 +9,12 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from transforms.explain import swapper as swapping
-from transforms.explain.counterfactual import without
+from transforms.explain.again import swapper as swapping
+from transforms.explain.again.counterfactual import without
+from transforms.explain.again.sampling import Donors, Sample
+from transforms.explain.again.swapper import Swapper
 from transforms.explain.explainer import Explainer, ModelSpec
-from transforms.explain.sampling import Donors, Sample
 from transforms.explain.settings import ExplainSettings, ModelSettings
-from transforms.explain.swapper import Swapper
 from transforms.explain.targets import ClassMap
 from transforms.records import Box, Example, Slice, Swap
 

@@ -3,10 +3,10 @@
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 
+from transforms.explain.again.sampling import names_with_boxes, rank
 from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, Pictured
 from transforms.explain.reinitialised import Part, Reinitialised
-from transforms.explain.sampling import names_with_boxes, rank
 from transforms.explain.targets import RUNNER_UP, Target
 from transforms.health import DRAWS, HealthMaps
 from transforms.records import Example, Explanation, Scene

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.explain.counterfactual import Pixels, box_mask, on_background, without
+from transforms.explain.again.counterfactual import Pixels, box_mask, on_background, without
+from transforms.explain.again.sampling import Donors, Sample, names_with_boxes, rank
 from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, Pictured
-from transforms.explain.sampling import Donors, Sample, names_with_boxes, rank
 from transforms.explain.targets import NO_TARGET
 from transforms.records import Example, Swap
 

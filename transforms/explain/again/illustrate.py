@@ -13,7 +13,7 @@ import PIL.Image
 
 from transforms.errors import RecordError
 from transforms.exemplars import Showing
-from transforms.explain.counterfactual import Mask, Pixels, box_mask, on_background, without
+from transforms.explain.again.counterfactual import Mask, Pixels, box_mask, on_background, without
 from transforms.explain.decode import Decoding, decode_as, show, with_boxes_of
 from transforms.explain.explainer import Pictured
 from transforms.explain.settings import Preprocess
