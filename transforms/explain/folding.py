@@ -1,8 +1,8 @@
 """What weights alone decide is computed once, and batch normalisation goes into the convolution before it.
 
 TensorFlow does both by itself where weights are constants of the graph, but copies them about ten times on
-the way: of ResNet50 that takes some 12 s and 2 GB. Here variables stay outside of the graph, and so does what is
-computed of them where it is large.
+the way: of ResNet50 that takes some 12 s and 2 GB. Here variables stay outside of the graph, and so does
+what is computed of them where it is large.
 """
 
 import collections
