@@ -1,5 +1,7 @@
 """The whole graph on one screen."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -17,14 +19,11 @@ from transforms.explain.again.wiring import (
 )
 from transforms.explain.decode import Decoding
 from transforms.explain.wiring import ExplainExamples
-from transforms.health import HealthScore
 from transforms.judge.data.wiring import AssociateSlices
 from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores
-from transforms.labels import Labelling
 from transforms.measure.ground import Allowed
-from transforms.measure.wiring import AddSwaps, DropDuplicates, LocateHeat, MeasureHealth, MeasureLocalization
+from transforms.measure.wiring import AddSwaps, LocateHeat, MeasureHealth, MeasureLocalization
 from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
-from transforms.records import DeadLetter, Example, Swap
 from transforms.write.kept.wiring import KeepOutcomes, RecallOutcomes
 from transforms.write.wiring import AddExemplars, ChooseExemplars, WriteReport
 
@@ -40,9 +39,14 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     Returns:
         PCollection of one manifest, once it is written.
     """
-    # Shard names are spread over the workers; images stay where they were read.
-    read = _read(root, "Read", config, plan)
-    duplicates = read["examples"] | "FindDuplicates" >> FindDuplicates()
+    # Shard names are spread over the workers; images stay where they were read. Duplicates are found before,
+    # so that all else goes on from image to image without waiting for the last one.
+    shards = plan.listing.shards
+    duplicates = root | "FindDuplicates" >> FindDuplicates(shards, config.data, plan.limit)
+    reading = functools.partial(
+        ReadExamples, shards, config.data, limit=plan.limit, duplicates=duplicates["keys"]
+    )
+    read = root | "Read" >> reading(config.slices, config.cluster)
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
     # What it makes is kept while it goes on; a run that resumes another explains only what that had not.
@@ -51,13 +55,8 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     explaining = ExplainExamples(plan.specs, config.explain, config.computed_slices, keep, recalled)
     explained = unexplained | "Explain" >> explaining.with_resource_hints(**config.explain.resource_hints)
 
-    # A duplicate is dropped here, where it is a row, rather than before, where it would be an image.
     allowed = Allowed(config.judge.allowed_regions, config.judge.allowed_classes)
-    scores = (
-        explained.explanations
-        | "Measure" >> MeasureLocalization(allowed)
-        | "DropDuplicates" >> DropDuplicates(duplicates["keys"])
-    )
+    scores = explained.explanations | "Measure" >> MeasureLocalization(allowed)
 
     # From here on everything is integers that add up the same in any order.
     clusters = config.cluster is not None
@@ -65,12 +64,11 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     tallies = located | "Summarize" >> SummarizeScores(plan.model_groups, plan.judged, clusters)
     company = located | "CountCompany" >> CountCompany(plan.judged)
     # What is sampled of all examples is read again, so that no image waits in memory.
-    again = (
-        _read(root, "ReadAgain", config, plan)["examples"] if plan.confirms or plan.checks_health else None
-    )
-    sampled = (plan, config, read["examples"], again, duplicates["keys"])
-    swaps = _swaps(*sampled, tallies) if plan.confirms else None
-    health = _health(*sampled, allowed) if plan.checks_health else None
+    again = None
+    if plan.confirms or plan.checks_health:
+        again = (root | "ReadAgain" >> reading(config.slices, config.cluster))["examples"]
+    swaps = _swaps(plan, config, read["examples"], again, tallies) if plan.confirms else None
+    health = _health(plan, config, read["examples"], again, allowed) if plan.checks_health else None
     sightings = located | "SampleHeat" >> SampleHeat(plan.judged)
     judged = tallies | "JudgeModels" >> JudgeModels(
         config.judge, plan.judged, company, plan.withheld, swaps, clusters, sightings, health
@@ -82,33 +80,24 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     findings = judged["findings"]
     if config.report.exemplars:
         shown = {"findings": findings, "scores": scores, **({"swaps": swaps} if swaps is not None else {})}
-        findings = _with_exemplars(root, config, plan, shown, duplicates["keys"])
+        findings = _with_exemplars(root, config, plan, shown, reading)
 
     # The data are judged themselves, whatever the models: by metadata, then by what the pictures look like.
     computed = [computed_key(column) for column in config.computed_slices]
     labellings = read["examples"] | "Label" >> LabelExamples()
     associations = [
-        rows
-        | f"DropDuplicates{name}" >> DropDuplicates(duplicates["keys"], Labelling)
-        | f"Associate{name}" >> AssociateSlices(keys, config.judge)
+        rows | f"Associate{name}" >> AssociateSlices(keys, config.judge)
         for name, rows, keys in (
             ("Given", labellings, config.slices),
             ("Computed", explained.labellings, computed),
         )
     ] | "Associations" >> beam.Flatten()
 
-    # A duplicate has its dead letter already, whatever else is wrong with it.
-    undecodable = explained.dead_letters | "DropDuplicateLetters" >> DropDuplicates(
-        duplicates["keys"], DeadLetter
-    )
-    dead_letters = (
-        read["dead_letters"],
-        duplicates["dead_letters"],
-        undecodable,
-    ) | "DeadLetters" >> beam.Flatten()
+    unread = (read["dead_letters"], duplicates["dead_letters"]) | "Unread" >> beam.Flatten()
+    dead_letters = (unread, explained.dead_letters) | "DeadLetters" >> beam.Flatten()
     counts = {
         "examples": read["examples"],
-        "unread": read["dead_letters"],
+        "unread": unread,
         "dead_letters": dead_letters,
         "scores": scores,
         **({} if recalled is None else {"recalled": recalled}),
@@ -126,11 +115,6 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     } | "Write" >> WriteReport(plan.run)
 
 
-def _read(root: Any, name: str, config: Config, plan: Plan) -> Any:
-    shards = plan.listing.shards
-    return root | name >> ReadExamples(shards, config.data, config.slices, config.cluster, plan.limit)
-
-
 def _divided(examples: Any, plan: Plan) -> tuple[Any, Any]:
     """The examples that are to be explained, and what an earlier run made of the others, None without one."""
     if plan.resumed is None:
@@ -139,7 +123,7 @@ def _divided(examples: Any, plan: Plan) -> tuple[Any, Any]:
     return recalled["unknown"], recalled["outcomes"]
 
 
-def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, tallies: Any) -> Any:
+def _swaps(plan: Plan, config: Config, examples: Any, again: Any, tallies: Any) -> Any:
     """The counterfactual stage: objects of sampled examples on other backgrounds."""
     judge = config.judge
     suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
@@ -147,14 +131,10 @@ def _swaps(plan: Plan, config: Config, examples: Any, again: Any, duplicates: An
         plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
     )
     swapping = SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
-    return (
-        again
-        | "SwapBackgrounds" >> swapping.with_resource_hints(**config.explain.resource_hints)
-        | "DropDuplicateSwaps" >> DropDuplicates(duplicates, Swap)
-    )
+    return again | "SwapBackgrounds" >> swapping.with_resource_hints(**config.explain.resource_hints)
 
 
-def _health(plan: Plan, config: Config, examples: Any, again: Any, duplicates: Any, allowed: Allowed) -> Any:
+def _health(plan: Plan, config: Config, examples: Any, again: Any, allowed: Allowed) -> Any:
     """Heatmaps of sampled examples beside those of the same networks with weights drawn anew."""
     method, images = plan.run.details["verdict_method"], config.judge.health_images
     comparing = CompareControls(plan.specs, config.explain, method, images, examples)
@@ -162,22 +142,19 @@ def _health(plan: Plan, config: Config, examples: Any, again: Any, duplicates: A
         again
         | "CompareControls" >> comparing.with_resource_hints(**config.explain.resource_hints)
         | "MeasureHealth" >> MeasureHealth(allowed)
-        | "DropDuplicateHealth" >> DropDuplicates(duplicates, HealthScore)
     )
 
 
-def _with_exemplars(root: Any, config: Config, plan: Plan, tables: Any, duplicates: Any) -> Any:
+def _with_exemplars(
+    root: Any, config: Config, plan: Plan, tables: Any, reading: Callable[..., ReadExamples]
+) -> Any:
     """The findings with the images that they show: chosen by scores, read again, kept as small pictures."""
     showings = tables | "ChooseExemplars" >> ChooseExemplars(config.report.exemplars, plan.judged)
     parts = {"findings": tables["findings"], "showings": showings}
     if config.report.images:
         needs = showings | "FindNeeds" >> FindNeeds()
-        again = root | "ReadExemplars" >> ReadExamples(
-            plan.listing.shards, config.data, [], None, plan.limit, wanted=needs
-        )
-        parts["pictures"] = (
-            again["examples"]
-            | "DropDuplicateExemplars" >> DropDuplicates(duplicates, Example)
-            | "Illustrate" >> IllustrateExemplars(plan.specs, config.explain, plan.input_sizes, needs)
+        again = root | "ReadExemplars" >> reading([], wanted=needs)
+        parts["pictures"] = again["examples"] | "Illustrate" >> IllustrateExemplars(
+            plan.specs, config.explain, plan.input_sizes, needs
         )
     return parts | "AddExemplars" >> AddExemplars()

@@ -21,7 +21,7 @@ from pipeline.config import Config
 from pipeline.plan import Plan
 from pipeline.runs import started_runs
 from transforms.errors import RunError, UsageError
-from transforms.progress import PROGRESS
+from transforms.progress import PROGRESS, Progress
 from transforms.write.manifest import to_json
 from transforms.write.wiring import claim_text, read_manifest, write_text
 
@@ -72,7 +72,7 @@ def run_audit(config: Config, plan: Plan, options: PipelineOptions, runner: str)
     try:
         pipeline = beam.Pipeline(runner=runner, options=options)
         audit(pipeline, config, plan)
-        with _progress(len(plan.listing.shards)), _watched_workers():
+        with _progress(), _watched_workers():
             pipeline.run().wait_until_finish()
     except Exception as error:  # whatever a runner raises, the user gets one line and the whole in a file
         where = _keep_traceback(error, paths.record("error.txt"))
@@ -133,33 +133,33 @@ def _watched_workers() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(shards: int) -> Iterator[None]:
-    """Draws images done, their rate and shards left while the block runs; silent without a terminal."""
+def _progress() -> Iterator[None]:
+    """Draws what is done, how fast, and the time left while the block runs; silent without a terminal."""
     PROGRESS.reset()
     if not sys.stderr.isatty():
         yield
         return
     bar = rich.progress.Progress(
         rich.progress.SpinnerColumn(),
-        rich.progress.TextColumn("{task.completed:,.0f} images"),
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
         rich.progress.TextColumn("{task.fields[rate]:,.1f} images/s"),
-        rich.progress.TextColumn("{task.fields[shards]} shards left{task.fields[channels]}"),
         rich.progress.TimeElapsedColumn(),
+        rich.progress.TimeRemainingColumn(),
         console=rich.console.Console(stderr=True),
         transient=True,
     )
     with bar:
-        task = bar.add_task("explain", total=None, rate=0.0, shards=shards, channels="")
+        task = bar.add_task(described(PROGRESS), total=None, rate=0.0)
         done = threading.Event()
 
         def draw() -> None:
             while not done.wait(0.5):
-                images, left = PROGRESS.images, shards - PROGRESS.shards
-                elapsed = bar.tasks[task].elapsed or 1.0
-                # Score-CAM and Ablation-CAM take minutes for a batch of images.
-                tried = f", {PROGRESS.channels:,} channels tried" if PROGRESS.channels else ""
-                rate = images / elapsed
-                bar.update(task, completed=images, rate=rate, shards=max(left, 0), channels=tried)
+                rate = PROGRESS.images / (bar.tasks[task].elapsed or 1.0)
+                total = PROGRESS.found if PROGRESS.images else None
+                bar.update(
+                    task, description=described(PROGRESS), completed=PROGRESS.images, total=total, rate=rate
+                )
 
         drawer = threading.Thread(target=draw, daemon=True)
         drawer.start()
@@ -168,3 +168,14 @@ def _progress(shards: int) -> Iterator[None]:
         finally:
             done.set()
             drawer.join()
+
+
+def described(progress: Progress) -> str:
+    """What a local run is doing, in words."""
+    # Score-CAM and Ablation-CAM take minutes for a batch of images.
+    tried = f", {progress.channels:,} channels tried" if progress.channels else ""
+    if not progress.images:
+        return f"{progress.found:,} images found{tried}"
+    if progress.images < progress.found:
+        return f"{progress.images:,} of {progress.found:,} images explained{tried}"
+    return f"all {progress.images:,} images explained, judging{tried}"

@@ -36,7 +36,7 @@ from transforms.explain.explainer import ModelSpec, engine_of
 from transforms.explain.loading import content_hash
 from transforms.explain.settings import ModelSettings
 from transforms.explain.targets import ClassMap, find_label
-from transforms.read.wiring import Listing, first_records, list_shards
+from transforms.read.files.wiring import Listing, first_records, list_shards
 from transforms.records import Group
 from transforms.write.manifest import RunRecord
 from transforms.write.paths import RunPaths

@@ -1,9 +1,11 @@
-"""Fixtures: where the shared real data stands, and models that are made once."""
+"""Fixtures: where the shared real data stands, models that are made once, a store that is lost."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
 from .builders import save_model
 
@@ -29,3 +31,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a Flatten + Dense head, on which Grad-CAM and HiResCAM differ."""
     return save_model(tmp_path_factory.mktemp("models") / "flat.keras", head="flat", seed=1)
+
+
+class NotFoundError(Exception):
+    """What the client library of a store raises; no OSError."""
+
+
+@pytest.fixture
+def no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store in which nothing can be opened."""
+
+    def lost(path: str, **_: Any) -> Any:
+        raise NotFoundError(f"404 {path}")
+
+    monkeypatch.setattr(FileSystems, "open", lost)

@@ -8,7 +8,7 @@ import pytest
 from apache_beam.testing import test_pipeline as beam_testing
 from apache_beam.testing.util import assert_that
 
-from transforms.behind import Behind
+from transforms.explain.behind import Behind
 
 
 class Slow(Behind):

@@ -13,8 +13,9 @@ import yaml
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.config import load_config
+from transforms.read.files.wiring import list_shards
 from transforms.read.formats import FORMATS
-from transforms.read.wiring import ReadExamples, list_shards
+from transforms.read.wiring import ReadExamples
 from transforms.records import Example
 
 from .builders import save_model

@@ -1,4 +1,4 @@
-"""An explanation becomes one score for each method; scores of duplicates are dropped."""
+"""An explanation becomes one score for each method, and a score learns where its heat lies."""
 
 import dataclasses
 
@@ -9,14 +9,13 @@ from apache_beam.testing import test_pipeline as beam_testing
 from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.geometry import View
-from transforms.measure import wiring as measuring
 from transforms.measure.ground import Allowed
 from transforms.measure.localization import Measures, lay_out
 from transforms.measure.outside import outside_heat
-from transforms.measure.wiring import DropDuplicates, LocateHeat, MeasureLocalization, located, score
+from transforms.measure.wiring import LocateHeat, MeasureLocalization, located, score
 from transforms.records import Box, Company, Explanation, Score, Slice
 
-from .builders import make_explanation, make_score
+from .builders import make_explanation
 
 MEASURES = [field.name for field in dataclasses.fields(Measures)]
 BOX = Box("cat", 0.0, 0.0, 2.0, 2.0)
@@ -115,10 +114,7 @@ def test_without_a_target_class_there_is_no_heatmap():
     assert ("no_box", None) == (row.status, row.heatmap)
 
 
-@pytest.mark.parametrize("waiting", [0, 1, 1024])
-def test_measure_localization_equals_a_direct_loop(monkeypatch, waiting):
-    """Whether a score is emitted with its explanation, with the next one, or when the bundle ends."""
-    monkeypatch.setattr(measuring, "_MOST_BEGUN", waiting)
+def test_measure_localization_equals_a_direct_loop():
     explanations = [
         make_explanation(methods=("gradcam", "hirescam")),
         make_explanation(methods=("gradcam", "hirescam"), target_boxes=[]),
@@ -129,31 +125,6 @@ def test_measure_localization_equals_a_direct_loop(monkeypatch, waiting):
     with beam_testing.TestPipeline(runner="FnApiRunner") as root:
         rows = root | beam.Create(explanations) | MeasureLocalization()
         assert_that(rows, equal_to(expected))
-
-
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ([], [0, 1, 2, 3]),
-        ([("a.png", "set.json", 1)], [0, 2, 3]),
-        ([("a.png", "set.json", 1), ("b.png", "set.json", 2), ("a.png", "other.json", 3)], [0, 2, 3]),
-    ],
-)
-def test_scores_of_duplicates_are_dropped_by_id_source_and_position(keys, expected):
-    rows = [make_score(position=position) for position in range(4)]
-    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        duplicates = root | "Keys" >> beam.Create(keys, reshuffle=False)
-        kept = root | "Rows" >> beam.Create(rows) | DropDuplicates(duplicates)
-        assert_that(kept, equal_to([rows[position] for position in expected]))
-
-
-def test_every_method_of_a_duplicate_is_dropped_and_nothing_of_its_namesakes():
-    rows = [make_score(position=p, method=m) for p in (0, 1) for m in ("gradcam", "hirescam")]
-    namesakes = [make_score(position=1, source="other.json"), make_score(position=1, example_id="b.png")]
-    with beam_testing.TestPipeline(runner="FnApiRunner") as root:
-        duplicates = root | "Keys" >> beam.Create([("a.png", "set.json", 1)])
-        kept = root | "Rows" >> beam.Create([*rows, *namesakes]) | DropDuplicates(duplicates)
-        assert_that(kept, equal_to([*rows[:2], *namesakes]))
 
 
 DOG, CAT = Box("dog", 4.0, 0.0, 8.0, 4.0), Box("cat", 0.0, 0.0, 4.0, 4.0)

@@ -11,8 +11,9 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.errors import DataError
 from transforms.read.coco import CocoSettings
+from transforms.read.files.wiring import list_shards
 from transforms.read.metadata import read_metadata, with_metadata
-from transforms.read.wiring import ReadExamples, list_shards
+from transforms.read.wiring import ReadExamples
 from transforms.records import Slice
 
 from .builders import encode, make_example, make_image, write_coco

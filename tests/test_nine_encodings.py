@@ -10,8 +10,9 @@ import PIL.Image
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from transforms.read.files.wiring import list_shards
 from transforms.read.formats import FORMATS
-from transforms.read.wiring import ReadExamples, list_shards
+from transforms.read.wiring import ReadExamples
 from transforms.records import Example
 
 ENCODINGS: Mapping[str, Mapping[str, str]] = {

@@ -14,12 +14,12 @@ ROOMS = ("read", "explain", "measure", "judge", "write")
 # What every room may use beside itself.
 SHARED = (
     *("records", "labels", "exemplars", "health", "columns", "errors", "geometry", "outlines", "regions"),
-    *("settings", "progress", "outcomes", "behind"),
+    *("settings", "progress", "outcomes"),
 )
 # Where the elements that travel are registered with Beam's coders.
 ELEMENTS = tuple(("transforms", name) for name in ("records", "labels", "exemplars", "health", "outcomes"))
-# The kind of DoFn that more than one room's wiring uses.
-BEHIND = ("transforms", "behind")
+# The kind of DoFn that both wirings of explain use.
+BEHIND = ("transforms", "explain", "behind")
 MODULES = sorted(path for package in ("pipeline", "transforms") for path in (ROOT / package).rglob("*.py"))
 
 

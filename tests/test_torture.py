@@ -87,8 +87,8 @@ DEAD = {
     "unsafe_path": 2,
     "wrong_unit": 1,
 }
-# The duplicate is not annotated again, and of one pixel every box is outside.
-DEFECTS = {"duplicate_box": 1, "inverted": 1, "no_annotations": 2, "outside": 2, "zero_area": 1}
+# Nobody looks at the annotations of the duplicate; of one pixel every box is outside.
+DEFECTS = {"duplicate_box": 1, "inverted": 1, "no_annotations": 1, "outside": 2, "zero_area": 1}
 
 
 def torture() -> dict[str, Any]:

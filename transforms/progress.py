@@ -8,12 +8,12 @@ import threading
 
 
 class Progress:
-    """Images explained, shards read and channels tried by this process. Thread-safe."""
+    """Images found, images explained and channels tried by this process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.found = 0
         self.images = 0
-        self.shards = 0
         self.channels = 0
 
     def add_images(self, count: int) -> None:
@@ -21,10 +21,10 @@ class Progress:
         with self._lock:
             self.images += count
 
-    def add_shard(self) -> None:
-        """Counts a shard that was read to its end."""
+    def add_found(self, count: int) -> None:
+        """Counts images of a shard that was read to its end for the first time."""
         with self._lock:
-            self.shards += 1
+            self.found += count
 
     def add_channels(self, count: int) -> None:
         """Counts channels that Score-CAM or Ablation-CAM tried in a forward pass."""
@@ -34,7 +34,7 @@ class Progress:
     def reset(self) -> None:
         """Starts from zero, for the next run in this process."""
         with self._lock:
-            self.images = self.shards = self.channels = 0
+            self.found = self.images = self.channels = 0
 
 
 PROGRESS = Progress()

@@ -6,7 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.behind import Behind
+from transforms.explain.behind import Behind
 from transforms.explain.explainer import Explainer, ModelSpec
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.targets import plan_targets

@@ -10,19 +10,15 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from transforms.behind import Behind
 from transforms.geometry import Floats
 from transforms.health import HealthMaps, HealthScore
-from transforms.labels import Labelling
 from transforms.measure.ground import Allowed, boxes_in_sight, layout_of, rectangles
 from transforms.measure.health import health_score
 from transforms.measure.localization import Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
-from transforms.records import Company, DeadLetter, Example, Explanation, Outside, Scene, Score, Swap
+from transforms.records import Company, Explanation, Outside, Scene, Score, Swap
 
 _NOTHING_ALLOWED = Allowed()
-# Explanations that wait to be measured, where measuring is the slower.
-_MOST_BEGUN = 1024
 
 
 @dataclasses.dataclass
@@ -36,18 +32,7 @@ class MeasureLocalization(beam.PTransform):
     allowed: Allowed = _NOTHING_ALLOWED
 
     def expand(self, explanations: beam.PCollection[Explanation]) -> beam.PCollection[Score]:
-        return explanations | "Measure" >> beam.ParDo(_Measure(self.allowed)).with_output_types(Score)
-
-
-class _Measure(Behind):
-    """Measures in a thread, while TensorFlow explains the next batch and leaves it the interpreter."""
-
-    def __init__(self, allowed: Allowed) -> None:
-        super().__init__(threads=1, most=_MOST_BEGUN)
-        self._allowed = allowed
-
-    def work(self, explanation: Explanation) -> list[Score]:
-        return list(score(explanation, self._allowed))
+        return explanations | "Measure" >> beam.FlatMap(score, self.allowed).with_output_types(Score)
 
 
 @dataclasses.dataclass
@@ -85,25 +70,6 @@ _UNMEASURED: dict[str, Any] = {field.name: None for field in dataclasses.fields(
 
 
 @dataclasses.dataclass
-class DropDuplicates(beam.PTransform):
-    """Rows, dead letters or examples -> the same, without those of records that duplicate an earlier one.
-
-    Attributes:
-        keys: PCollection of (example_id, source, position) of the duplicates; few, a side input.
-        kind: the class of the elements.
-    """
-
-    keys: Any
-    kind: type = Score
-
-    def expand(self, rows: beam.PCollection[Any]) -> beam.PCollection[Any]:
-        marked = self.keys | "Mark" >> beam.Map(lambda key: (key, True))
-        return rows | "Drop" >> beam.Filter(_is_first, beam.pvalue.AsDict(marked)).with_output_types(
-            self.kind
-        )
-
-
-@dataclasses.dataclass
 class AddSwaps(beam.PTransform):
     """Score -> the same with its swap gap, residual and donor class, where its image was tested.
 
@@ -131,13 +97,6 @@ def _with_swap(score: Score, swaps: Mapping[tuple[str, str, str], tuple[float, f
     values = {field.name: getattr(score, field.name) for field in dataclasses.fields(Score)}
     names = ("swap_gap", "residual", "other_background_probability", "donor_class")
     return Score(**{**values, **dict(zip(names, found, strict=True))})
-
-
-def _is_first(
-    row: Score | DeadLetter | Labelling | Swap | Example | HealthScore,
-    duplicates: Mapping[tuple[str, str, int], bool],
-) -> bool:
-    return (row.example_id, row.source, row.position) not in duplicates
 
 
 _BUT_OUTSIDE = [field.name for field in dataclasses.fields(Score) if field.name != "outside"]
@@ -175,7 +134,7 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
     for method, data in zip(explanation.methods, explanation.heatmaps, strict=True):
         heatmap = np.frombuffer(data, "<f4").reshape(shape).astype(np.float64)
         status = status_of(heatmap, layout)
-        measures = dataclasses.asdict(measure(heatmap, layout)) if status == "ok" else _UNMEASURED
+        measures = vars(measure(heatmap, layout)) if status == "ok" else _UNMEASURED
         yield Score(
             model=explanation.model,
             example_id=explanation.example_id,

@@ -7,7 +7,6 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.behind import Behind
 from transforms.exemplars import Showing
 from transforms.explain.again.controls import Controls, compared_name, known_names
 from transforms.explain.again.illustrate import Need, Piece, needs_of, picture_of, pieces_of
@@ -21,6 +20,7 @@ from transforms.explain.again.sampling import (
     rank,
 )
 from transforms.explain.again.swapper import Swapper
+from transforms.explain.behind import Behind
 from transforms.explain.decode import Decoding
 from transforms.explain.explainer import Explainer, ModelSpec
 from transforms.explain.settings import ExplainSettings
