@@ -9,8 +9,9 @@ from apache_beam.testing import test_pipeline as beam_testing
 from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.geometry import View
+from transforms.measure import wiring as measuring
 from transforms.measure.ground import Allowed
-from transforms.measure.localization import Measures, lay_out
+from transforms.measure.localization import Measures, lay_out, measure
 from transforms.measure.outside import outside_heat
 from transforms.measure.wiring import LocateHeat, MeasureLocalization, located, score
 from transforms.records import Box, Company, Explanation, Score, Slice
@@ -107,6 +108,16 @@ def test_what_cannot_be_measured_has_no_measures_neither_0_nor_1(status, heatmap
 def test_one_method_without_a_map_leaves_the_other_measured():
     explanation = with_heatmaps(make_explanation(), gradcam=np.zeros((2, 2)), hirescam=QUARTER)
     assert ["zero_map", "ok"] == [row.status for row in score(explanation)]
+
+
+def test_what_is_the_same_map_is_measured_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(measuring, "measure", lambda *given: calls.append(given) or measure(*given))
+    same = make_explanation(methods=("gradcam", "hirescam"))
+    one, other = score(same)
+
+    assert 1 == len(calls)
+    assert other == dataclasses.replace(one, method="hirescam")
 
 
 def test_without_a_target_class_there_is_no_heatmap():

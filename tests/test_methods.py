@@ -13,6 +13,7 @@ from transforms.explain.methods import (
     gradcam_plus_plus,
     hirescam,
     layercam,
+    maps_of,
     xgradcam,
 )
 
@@ -92,6 +93,14 @@ def test_on_a_pooling_head_the_methods_are_functions_of_its_weights() -> None:
         np.einsum("nhwk,nk->nhw", activations, positive / (2 + means * weights)),
         rtol=1e-4,
     )
+
+
+def test_where_the_head_averages_hirescam_is_gradcam_to_the_last_digit() -> None:
+    methods = ("hirescam", "layercam", "gradcam")
+    for averaged, formulas in ((True, (gradcam, layercam, gradcam)), (False, (hirescam, layercam, gradcam))):
+        found = maps_of(methods, tf.constant(A), tf.constant(G), averaged)
+        for formula, values in zip(formulas, found, strict=True):
+            np.testing.assert_array_equal(formula(tf.constant(A), tf.constant(G)), values)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 20), (3, 4, 5)], ids=["few positions", "few channels"])

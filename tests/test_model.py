@@ -273,6 +273,46 @@ def test_cam_is_made_of_the_weights_of_the_head(tiny_model: Path, flat_model: Pa
     )
 
 
+AVERAGE = keras.layers.GlobalAveragePooling2D()
+COLUMNS = np.linspace(0, 1, 8, dtype=np.float32)[:, None]
+# What stands between the explained map (4 channels, 8 x 8 positions) and a dense layer, and what of it
+# treats positions differently.
+AVERAGING = {
+    "average": (lambda x: AVERAGE(x), None),
+    "every position alike": (
+        lambda x: AVERAGE(keras.layers.Conv2D(5, 1)(x) * np.float32([1, 2, 3, 4, 5])),
+        None,
+    ),
+    "a border": (lambda x: AVERAGE(keras.layers.Conv2D(5, 3, padding="same")(x)), "Conv2D"),
+    "every other position": (lambda x: AVERAGE(keras.layers.Conv2D(5, 1, strides=2)(x)), "Conv2D"),
+    "weighted columns": (lambda x: AVERAGE(x * COLUMNS), "Mul"),
+    "rows only": (lambda x: keras.layers.Flatten()(keras.ops.mean(x, axis=1)), "Mean"),
+    "the largest": (lambda x: keras.layers.GlobalMaxPooling2D()(x), "Max"),
+}
+
+
+@pytest.mark.parametrize("name", AVERAGING)
+def test_a_head_averages_if_it_treats_all_positions_alike(tmp_path: Path, name: str) -> None:
+    """Else its gradient is not the same everywhere: there is no CAM, and HiResCAM is not Grad-CAM."""
+    head, problem = AVERAGING[name]
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    last = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="last")(inputs)
+    path = str(tmp_path / "m.keras")
+    keras.Model(inputs, keras.layers.Dense(3)(head(last))).save(path)
+    how = {"batch_size": 2, "target_layer": "last"}
+    if problem is not None:
+        with pytest.raises(ModelError, match=f"behind 'last' there is {problem}$"):
+            load_engine(path, ("cam",), **how)
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    maps = load_engine(path, ("gradcam", "hirescam"), **how)(images, np.int32([[0], [1]])).heatmaps
+
+    assert (problem is None) == np.array_equal(maps["gradcam"], maps["hirescam"])
+    if problem is None:
+        alone = load_engine(path, ("cam",), **how)(images, np.int32([[0], [1]])).heatmaps["cam"]
+        np.testing.assert_allclose(maps["gradcam"], alone / 64, rtol=1e-4, atol=1e-6)
+
+
 def test_a_mixed_precision_model_gives_nearly_the_maps_of_float32(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     found = {}

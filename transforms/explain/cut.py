@@ -7,7 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 from transforms.explain.follow import drops_the_map, follow
-from transforms.explain.layout import Layout, grid_of, of_image, of_tokens
+from transforms.explain.layout import Layout, grid_of, has_places, of_image, of_tokens
 
 # Paths are counted modulo this prime, as their number doubles with every residual block.
 _PRIME = 2**61 - 1
@@ -127,12 +127,34 @@ class Route:
             if not inputs:
                 continue
             reached.update(tensor.name for tensor in op.outputs)
-            unpooled = any(self.grid(tensor) != (0, 0) for tensor in inputs)
-            lost = unpooled and all(self.grid(tensor) == (0, 0) for tensor in op.outputs)
             linear = op.type in _RESHAPING or (op.type in _LINEAR and len(inputs) == 1)
-            if op.type != "Mean" if lost else not linear:
+            if any(self.grid(tensor) != (0, 0) for tensor in inputs):
+                pooled = all(self.grid(tensor) == (0, 0) for tensor in op.outputs)
+                linear = (
+                    self._is_average(op, inputs[0]) if pooled else linear and self._is_alike(op, inputs[0])
+                )
+            if not linear:
                 return str(op.type)
         return None
+
+    def _is_average(self, op: tf.Operation, values: tf.Tensor) -> bool:
+        """Whether an operation averages over all positions of a map."""
+        if op.type != "Mean" or (axes := tf.get_static_value(op.inputs[1])) is None:
+            return False
+        layout = self.layouts[values.name]
+        gone = {int(axis) % len(layout) for axis in axes.ravel()}
+        return all(axis in gone for axis in range(len(layout)) if has_places(layout[axis]))
+
+    def _is_alike(self, op: tf.Operation, values: tf.Tensor) -> bool:
+        """Whether a linear operation does the same at every position of a map."""
+        if op.type == "Conv2D":
+            return op.inputs[1].shape[:2] == (1, 1) and self.grid(values) == self.grid(op.outputs[0])
+        if op.type == "Mul":
+            (factor,) = (tensor for tensor in op.inputs if tensor.name != values.name)
+            axes = reversed(self.layouts[values.name])
+            sides = reversed(factor.shape.as_list())
+            return all(side == 1 or not has_places(axis) for axis, side in zip(axes, sides, strict=False))
+        return True
 
     def grid(self, tensor: tf.Tensor) -> tuple[int, int]:
         """Rows and columns of a feature map; (0, 0) where it is none."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from transforms.errors import ModelError
 from transforms.explain.devices import compiled
 from transforms.explain.guided import guided_gradients
-from transforms.explain.methods import METHODS, guided_backprop, guided_gradcam
+from transforms.explain.methods import METHODS, guided_backprop, guided_gradcam, maps_of
 from transforms.explain.model import Anatomy, list_candidates
 from transforms.explain.perturb import Perturbation
 from transforms.explain.program import Program, map_of, resolve
@@ -305,9 +305,9 @@ class Engine:
             for column in range(columns):
                 gradients = self._program.gradients(anatomy, resolved[:, column])
                 signed = (
-                    METHODS[method](a, g)
-                    for a, g in zip(activations, gradients, strict=True)
-                    for method in self._cheap
+                    values
+                    for cut, a, g in zip(anatomy.cuts, activations, gradients, strict=True)
+                    for values in maps_of(self._cheap, a, g, cut.not_cam is None)
                 )
                 for collected, values in zip(maps, signed, strict=True):
                     collected.append(tf.nn.relu(values))

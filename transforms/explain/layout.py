@@ -121,3 +121,8 @@ def format_of(layout: Layout) -> bytes | None:
 def is_channels(axis: Axis) -> bool:
     """Whether an axis runs over channels and nothing else."""
     return all(part.role == "channel" for part in axis)
+
+
+def has_places(axis: Axis) -> bool:
+    """Whether an axis runs over positions of the image, be it among others."""
+    return any(part.role in ("row", "column", "token") for part in axis)

@@ -8,7 +8,7 @@ Score-CAM and Ablation-CAM need many forward passes instead of one gradient (`pe
 methods have the resolution of the image (`guided.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -163,3 +163,21 @@ METHODS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "layercam": layercam,
     "eigencam": eigencam,
 }
+
+
+def maps_of(
+    methods: Sequence[str], activations: tf.Tensor, gradients: tf.Tensor, averaged: bool
+) -> list[tf.Tensor]:
+    """The maps of several of `METHODS` before the final ReLU, in their order.
+
+    Args:
+        methods: their names.
+        activations: shape (N, h, w, C).
+        gradients: likewise.
+        averaged: whether the head is global average pooling and linear layers. The gradient is then the same
+            at every position and HiResCAM is Grad-CAM, which is given for both to the last digit, so that
+            what is measured of one need not be measured again of the other.
+    """
+    formulas = ["gradcam" if averaged and method == "hirescam" else method for method in methods]
+    maps = {formula: METHODS[formula](activations, gradients) for formula in dict.fromkeys(formulas)}
+    return [maps[formula] for formula in formulas]

@@ -4,17 +4,18 @@ LocateHeat adds to a score where its heat outside the boxes lies.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
-from transforms.geometry import Floats
+from transforms.geometry import Floats, Rectangle
 from transforms.health import HealthMaps, HealthScore
 from transforms.measure.ground import Allowed, boxes_in_sight, layout_of, rectangles
 from transforms.measure.health import health_score
-from transforms.measure.localization import Measures, measure, status_of
+from transforms.measure.localization import Layout, Measures, measure, status_of
 from transforms.measure.outside import company, outside_heat
 from transforms.records import Company, Explanation, Outside, Scene, Score, Swap
 
@@ -108,18 +109,27 @@ def located(score: Score, allowed: Allowed = _NOTHING_ALLOWED) -> Score:
     if scene is None or score.heatmap is None:
         return score
     layout = layout_of(scene, allowed)
-    heatmap = np.array(score.heatmap).reshape(score.map_height, score.map_width)
-    found = outside_heat(heatmap, layout)
     shown = [box for box in scene.other_boxes if not box.ignored]
-    others = {
-        name: rectangles((box for box in shown if box.name == name), scene.view_width, scene.view_height)
+    others = [
+        (name, tuple(rectangles((b for b in shown if b.name == name), scene.view_width, scene.view_height)))
         for name in sorted({box.name for box in shown})
-    }
-    outside = Outside(
-        **{name: _bytes(values) for name, values in vars(found).items()},
-        company=[Company(name, *shares) for name, shares in company(heatmap, layout, others).items()],
-    )
+    ]
+    outside = _outside(tuple(score.heatmap), (score.map_height, score.map_width), layout, tuple(others))
     return Score(**{name: getattr(score, name) for name in _BUT_OUTSIDE}, outside=outside)
+
+
+# The heatmaps of an image follow each other, and on many heads two methods have the same.
+@functools.lru_cache(maxsize=16)
+def _outside(
+    values: tuple[float, ...],
+    shape: tuple[int, int],
+    layout: Layout,
+    others: tuple[tuple[str, tuple[Rectangle, ...]], ...],
+) -> Outside:
+    heatmap = np.array(values).reshape(shape)
+    found = {name: _bytes(values) for name, values in vars(outside_heat(heatmap, layout)).items()}
+    shares = company(heatmap, layout, dict(others))
+    return Outside(**found, company=[Company(name, *of_class) for name, of_class in shares.items()])
 
 
 def _bytes(values: Floats | None) -> bytes:
@@ -131,10 +141,13 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
     scene = Scene(**{field.name: getattr(explanation, field.name) for field in dataclasses.fields(Scene)})
     layout = layout_of(scene, allowed)
     shape = (explanation.map_height, explanation.map_width)
+    measured: dict[bytes, tuple[str, dict[str, Any]]] = {}  # on many heads two methods have the same map
     for method, data in zip(explanation.methods, explanation.heatmaps, strict=True):
         heatmap = np.frombuffer(data, "<f4").reshape(shape).astype(np.float64)
-        status = status_of(heatmap, layout)
-        measures = vars(measure(heatmap, layout)) if status == "ok" else _UNMEASURED
+        if data not in measured:
+            status = status_of(heatmap, layout)
+            measured[data] = status, vars(measure(heatmap, layout)) if status == "ok" else _UNMEASURED
+        status, measures = measured[data]
         yield Score(
             model=explanation.model,
             example_id=explanation.example_id,
