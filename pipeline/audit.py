@@ -1,7 +1,6 @@
 """The whole graph on one screen."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -23,7 +22,7 @@ from transforms.judge.data.wiring import AssociateSlices
 from transforms.judge.wiring import CountCompany, JudgeModels, RankSuspects, SampleHeat, SummarizeScores
 from transforms.measure.ground import Allowed
 from transforms.measure.wiring import AddSwaps, LocateHeat, MeasureHealth, MeasureLocalization
-from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples
+from transforms.read.wiring import FindDuplicates, LabelExamples, LoadImages, ReadExamples
 from transforms.write.kept.wiring import KeepOutcomes, RecallOutcomes
 from transforms.write.wiring import AddExemplars, ChooseExemplars, WriteReport
 
@@ -46,7 +45,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     reading = functools.partial(
         ReadExamples, shards, config.data, limit=plan.limit, duplicates=duplicates["keys"]
     )
-    read = root | "Read" >> reading(config.slices, config.cluster)
+    records = root | "Read" >> reading(config.slices, config.cluster)
+    load = LoadImages(config.data)
+    read = records["examples"] | "Load" >> load
 
     # The one heavy stage. Encoded bytes go in, low-resolution maps come out.
     # What it makes is kept while it goes on; a run that resumes another explains only what that had not.
@@ -67,8 +68,9 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     again = None
     if plan.confirms or plan.checks_health:
         again = (root | "ReadAgain" >> reading(config.slices, config.cluster))["examples"]
-    swaps = _swaps(plan, config, read["examples"], again, tallies) if plan.confirms else None
-    health = _health(plan, config, read["examples"], again, allowed) if plan.checks_health else None
+    sampled = (plan, config, read["examples"], again, load)
+    swaps = _swaps(*sampled, tallies) if plan.confirms else None
+    health = _health(*sampled, allowed) if plan.checks_health else None
     sightings = located | "SampleHeat" >> SampleHeat(plan.judged)
     judged = tallies | "JudgeModels" >> JudgeModels(
         config.judge, plan.judged, company, plan.withheld, swaps, clusters, sightings, health
@@ -80,7 +82,8 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     findings = judged["findings"]
     if config.report.exemplars:
         shown = {"findings": findings, "scores": scores, **({"swaps": swaps} if swaps is not None else {})}
-        findings = _with_exemplars(root, config, plan, shown, reading)
+        shows = (root | "ReadExemplars" >> reading([]))["examples"] if config.report.images else None
+        findings = _with_exemplars(shown, shows, plan, config, load)
 
     # The data are judged themselves, whatever the models: by metadata, then by what the pictures look like.
     computed = [computed_key(column) for column in config.computed_slices]
@@ -93,7 +96,7 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
         )
     ] | "Associations" >> beam.Flatten()
 
-    unread = (read["dead_letters"], duplicates["dead_letters"]) | "Unread" >> beam.Flatten()
+    unread = [found["dead_letters"] for found in (duplicates, records, read)] | "Unread" >> beam.Flatten()
     dead_letters = (unread, explained.dead_letters) | "DeadLetters" >> beam.Flatten()
     counts = {
         "examples": read["examples"],
@@ -123,21 +126,21 @@ def _divided(examples: Any, plan: Plan) -> tuple[Any, Any]:
     return recalled["unknown"], recalled["outcomes"]
 
 
-def _swaps(plan: Plan, config: Config, examples: Any, again: Any, tallies: Any) -> Any:
+def _swaps(plan: Plan, config: Config, examples: Any, again: Any, load: LoadImages, tallies: Any) -> Any:
     """The counterfactual stage: objects of sampled examples on other backgrounds."""
     judge = config.judge
     suspicion = tallies | "RankSuspects" >> RankSuspects(judge, plan.judged)
     samples = examples | "Sample" >> SampleExamples(
         plan.specs, judge.images_per_class, judge.confirm_budget, suspicion
     )
-    swapping = SwapBackgrounds(plan.specs, config.explain, samples, config.computed_slices)
+    swapping = SwapBackgrounds(plan.specs, config.explain, samples, load, config.computed_slices)
     return again | "SwapBackgrounds" >> swapping.with_resource_hints(**config.explain.resource_hints)
 
 
-def _health(plan: Plan, config: Config, examples: Any, again: Any, allowed: Allowed) -> Any:
+def _health(plan: Plan, config: Config, examples: Any, again: Any, load: LoadImages, allowed: Allowed) -> Any:
     """Heatmaps of sampled examples beside those of the same networks with weights drawn anew."""
     method, images = plan.run.details["verdict_method"], config.judge.health_images
-    comparing = CompareControls(plan.specs, config.explain, method, images, examples)
+    comparing = CompareControls(plan.specs, config.explain, method, images, examples, load)
     return (
         again
         | "CompareControls" >> comparing.with_resource_hints(**config.explain.resource_hints)
@@ -145,16 +148,13 @@ def _health(plan: Plan, config: Config, examples: Any, again: Any, allowed: Allo
     )
 
 
-def _with_exemplars(
-    root: Any, config: Config, plan: Plan, tables: Any, reading: Callable[..., ReadExamples]
-) -> Any:
+def _with_exemplars(tables: Any, again: Any, plan: Plan, config: Config, load: LoadImages) -> Any:
     """The findings with the images that they show: chosen by scores, read again, kept as small pictures."""
     showings = tables | "ChooseExemplars" >> ChooseExemplars(config.report.exemplars, plan.judged)
     parts = {"findings": tables["findings"], "showings": showings}
-    if config.report.images:
+    if again is not None:
         needs = showings | "FindNeeds" >> FindNeeds()
-        again = root | "ReadExemplars" >> reading([], wanted=needs)
-        parts["pictures"] = again["examples"] | "Illustrate" >> IllustrateExemplars(
-            plan.specs, config.explain, plan.input_sizes, needs
+        parts["pictures"] = again | "Illustrate" >> IllustrateExemplars(
+            plan.specs, config.explain, plan.input_sizes, needs, load
         )
     return parts | "AddExemplars" >> AddExemplars()

@@ -1,10 +1,30 @@
 """Small files to be listed and read, and the settings that read them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import apache_beam as beam
 import tensorflow as tf
 
 from transforms.read import coco, tfrecord, voc
+from transforms.read.settings import DataSettings
+from transforms.read.wiring import LoadImages, ReadExamples
+from transforms.records import Shard
+
+
+def read_all(
+    root: beam.Pipeline,
+    shards: Sequence[Shard],
+    settings: DataSettings,
+    slices: Sequence[str] = (),
+    **how: Any,
+) -> Any:
+    """Examples with their images, and all dead letters of reading."""
+    records = root | ReadExamples(shards, settings, slices, **how)
+    loaded = records["examples"] | LoadImages(settings)
+    letters = (records["dead_letters"], loaded["dead_letters"]) | "Letters" >> beam.Flatten()
+    return {"examples": loaded["examples"], "dead_letters": letters}
 
 
 def coco_settings(folder: Path, annotations: str | list[str]) -> coco.CocoSettings:

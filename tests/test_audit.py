@@ -362,11 +362,11 @@ def test_only_encoded_bytes_cross_a_stage_boundary(in_two_shards: tuple[Config, 
         s for s in stages if any(t.unique_name.startswith("Explain/Explain") for t in s.transforms)
     ]
     names = [transform.unique_name for transform in explaining.transforms]
-    for step in ("Read/LoadImage", "Explain/Batch", "Explain/Split", "Measure/"):
+    for step in ("Load/LoadImage", "Explain/Batch", "Explain/Split", "Measure/"):
         assert any(name.startswith(step) for name in names), step
 
     # A loaded image and a batch of them are made here; what takes one stands here too, and is no sink.
-    (loading,) = [t for t in explaining.transforms if t.unique_name.startswith("Read/LoadImage")]
+    (loading,) = [t for t in explaining.transforms if t.unique_name.startswith("Load/LoadImage")]
     (batching,) = [t for t in explaining.transforms if t.unique_name.startswith("Explain/Batch")]
     images = {loading.outputs["None"], *batching.outputs.values()}
     consumers = [

@@ -15,10 +15,10 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline.config import load_config
 from transforms.read.files.wiring import list_shards
 from transforms.read.formats import FORMATS
-from transforms.read.wiring import ReadExamples
 from transforms.records import Example
 
 from .builders import save_model
+from .shards import read_all
 from .writers import BOXES, SITES, WRITERS
 
 PAGE = (Path(__file__).parents[1] / "docs/formats.md").read_text()
@@ -56,7 +56,7 @@ def test_the_config_of_every_section_reads_the_same_examples(title: str, tmp_pat
     expected = [(key, [(name, list(edges)) for name, edges in BOXES[key]], SITES[key]) for key in BOXES]
     with beam.Pipeline("FnApiRunner") as pipeline:
         shards = list_shards(config.data).shards
-        found = pipeline | ReadExamples(shards, config.data, config.slices)
+        found = read_all(pipeline, shards, config.data, config.slices)
         assert_that(found["examples"] | beam.Map(seen), equal_to(expected), label="examples")
         assert_that(found["dead_letters"], equal_to([]), label="letters")
 

@@ -13,10 +13,10 @@ from transforms.errors import DataError
 from transforms.read.coco import CocoSettings
 from transforms.read.files.wiring import list_shards
 from transforms.read.metadata import read_metadata, with_metadata
-from transforms.read.wiring import ReadExamples
 from transforms.records import Slice
 
 from .builders import encode, make_example, make_image, write_coco
+from .shards import read_all
 
 CSV = "file,site,day,extra\na.png,north,3,x\nb.png,,4,x\na.png,south,5,x\nc.png\n"
 EXPECTED = {
@@ -88,7 +88,7 @@ def test_it_is_joined_while_the_data_are_read(tmp_path: Path) -> None:
         ("c.png", []),
     ]
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | ReadExamples(list_shards(settings).shards, settings, ["site", "day"])
+        found = read_all(pipeline, list_shards(settings).shards, settings, ["site", "day"])
         values = found["examples"] | beam.Map(lambda example: (example.example_id, example.slices))
         assert_that(values, equal_to(expected))
 

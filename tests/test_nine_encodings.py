@@ -12,8 +12,9 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.read.files.wiring import list_shards
 from transforms.read.formats import FORMATS
-from transforms.read.wiring import ReadExamples
 from transforms.records import Example
+
+from .shards import read_all
 
 ENCODINGS: Mapping[str, Mapping[str, str]] = {
     "PASCAL VOC": {"format": "voc", "annotations": "pascalvoc_format/*.xml"},
@@ -78,6 +79,6 @@ def test_every_encoding_gives_the_same_273_boxes_to_a_twentieth_of_a_pixel(
             assert (photo, name, pytest.approx(edges, abs=0.05)) == box
 
     with beam.Pipeline("FnApiRunner") as pipeline:
-        read = pipeline | ReadExamples(list_shards(settings).shards, settings, ())
+        read = read_all(pipeline, list_shards(settings).shards, settings)
         assert_that(read["examples"] | beam.FlatMap(boxes_of), check, label="boxes")
         assert_that(read["dead_letters"], equal_to([]), label="letters")

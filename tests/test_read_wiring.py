@@ -16,12 +16,12 @@ from transforms.read import coco
 from transforms.read.common import Source
 from transforms.read.files.wiring import first_records, list_shards
 from transforms.read.settings import DataSettings
-from transforms.read.wiring import FindDuplicates, LabelExamples, ReadExamples, _LoadImage
+from transforms.read.wiring import FindDuplicates, LabelExamples, LoadImages, ReadExamples, _LoadImage
 from transforms.records import Box, DeadLetter, Example, Shard, Slice
 
 from .builders import encode, make_example, make_image, write_coco
 from .conftest import NotFoundError
-from .shards import coco_settings, tfrecord_settings, write_tfrecord
+from .shards import coco_settings, read_all, tfrecord_settings, write_tfrecord
 
 PICTURES = {name: encode(make_image(seed=seed)) for seed, name in enumerate(("a.png", "b.png", "c.png"))}
 
@@ -50,7 +50,7 @@ def assert_read(
     limit: int | None = None,
 ) -> None:
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | ReadExamples(shards, settings, slices, limit=limit)
+        found = read_all(pipeline, shards, settings, slices, limit=limit)
         assert_that(found["examples"], equal_to(list(examples)), label="examples")
         assert_that(found["dead_letters"], equal_to(list(dead_letters)), label="dead letters")
 
@@ -85,14 +85,15 @@ def test_reading_on_beam_equals_a_plain_loop_and_a_missing_image_is_a_dead_lette
     assert_read(shards, settings, examples=expected, dead_letters=[missing], slices=["camera"])
 
 
-def test_only_wanted_images_are_loaded(two_sets: Path) -> None:
+def test_only_what_is_picked_is_loaded(two_sets: Path) -> None:
     """The image of d.png is missing, which nobody is told who did not ask for it."""
     settings = coco_settings(two_sets, str(two_sets / "*.json"))
     shards = list_shards(settings).shards
     expected = [example for example in plain_loop(shards, settings, []) if example.example_id == "b.png"]
     with beam.Pipeline("FnApiRunner") as pipeline:
-        wanted = pipeline | "Wanted" >> beam.Create([{"b.png": True, "elsewhere.png": True}])
-        found = pipeline | ReadExamples(shards, settings, [], wanted=wanted)
+        records = pipeline | ReadExamples(shards, settings, [])
+        picked = records["examples"] | beam.Filter(lambda example: example.example_id == "b.png")
+        found = picked | LoadImages(settings)
         assert_that(found["examples"], equal_to(expected), label="examples")
         assert_that(found["dead_letters"], equal_to([]), label="dead letters")
 
@@ -106,7 +107,7 @@ def test_an_image_name_that_no_file_can_have_is_a_dead_letter(tmp_path: Path, na
     (tmp_path / "images").mkdir()
     settings = coco_settings(tmp_path, str(tmp_path / "set.json"))
     with beam.Pipeline("FnApiRunner") as pipeline:
-        found = pipeline | ReadExamples(list_shards(settings).shards, settings, ())
+        found = read_all(pipeline, list_shards(settings).shards, settings)
         counts = found["dead_letters"] | beam.combiners.Count.Globally()
         assert_that(counts, equal_to([1]))
 
@@ -212,7 +213,7 @@ def test_of_duplicates_the_smallest_source_and_position_survives_in_any_order(
     survivors = [("a", "1.rec", 0), ("alone", "1.rec", 1), ("b", "1.rec", 3), ("c", "2.rec", 0)]
     with beam.Pipeline("FnApiRunner") as pipeline:
         found = pipeline | FindDuplicates(shards, settings)
-        read = pipeline | ReadExamples(shards, settings, (), duplicates=found["keys"])
+        read = read_all(pipeline, shards, settings, duplicates=found["keys"])
         places = read["examples"] | beam.Map(
             lambda one: (one.example_id, Path(one.source).name, one.position)
         )
@@ -237,7 +238,7 @@ def test_the_image_of_a_duplicate_is_not_looked_for(two_sets: Path) -> None:
     shards = list_shards(settings).shards
     with beam.Pipeline("FnApiRunner") as pipeline:
         found = pipeline | FindDuplicates(shards, settings)
-        read = pipeline | ReadExamples(shards, settings, (), duplicates=found["keys"])
+        read = read_all(pipeline, shards, settings, duplicates=found["keys"])
         letters = (found["dead_letters"], read["dead_letters"]) | beam.Flatten()
         named = letters | beam.Map(lambda one: (one.error, Path(one.source).name, one.example_id))
         expected = [

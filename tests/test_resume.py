@@ -132,7 +132,7 @@ def test_a_resumed_run_holds_no_images(folder: Path) -> None:
         s for s in stages if any(t.unique_name.startswith("Explain/Explain") for t in s.transforms)
     ]
     names = [transform.unique_name for transform in explaining.transforms]
-    for step in ("Read/LoadImage", "Recall/Divide", "Explain/Batch", "Explain/Keep"):
+    for step in ("Load/LoadImage", "Recall/Divide", "Explain/Batch", "Explain/Keep"):
         assert any(name.startswith(step) for name in names), step
     (dividing,) = [t for t in explaining.transforms if t.unique_name.startswith("Recall/Divide")]
     takers = [s for s in stages for t in s.transforms if dividing.outputs["None"] in t.inputs.values()]

@@ -35,8 +35,11 @@ OPTIONS = [
 HEAVY = ("Explain", "SwapBackgrounds", "CompareControls")
 # Where a record goes to other workers: to a shuffle, or to and from the workers with the accelerator.
 PER_IMAGE = (
-    "Read/SpreadRecords",
-    "ReadAgain/SpreadRecords",
+    "Load/SpreadRecords",
+    "SwapBackgrounds/LoadDonors/SpreadRecords",
+    "SwapBackgrounds/LoadTested/SpreadRecords",
+    "CompareControls/Load/SpreadRecords",
+    "Illustrate/Load/SpreadRecords",
     "FindDuplicates/SameId",
     "Explain/WithTargets",
     "Measure/Measure",

@@ -1,4 +1,4 @@
-"""ReadExamples: shard names are spread over the workers, each shard is read in order."""
+"""ReadExamples: shard names are spread over the workers, each is read in order. LoadImages: their images."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,9 @@ _Place = tuple[str, tuple[str, int]]
 
 @dataclasses.dataclass
 class ReadExamples(beam.PTransform):
-    """Pipeline root -> Example with its image bytes, and a DeadLetter for each record that has none.
+    """Pipeline root -> Example, and a DeadLetter for each record that is none.
+
+    An image in a file of its own is not loaded yet.
 
     Attributes:
         shards: from `list_shards`.
@@ -32,7 +34,6 @@ class ReadExamples(beam.PTransform):
         slices: metadata keys to keep.
         cluster: the metadata key whose value is an example's cluster, or None.
         limit: read only the first records of each shard.
-        wanted: PCollection of one dict by example id; no other image is then loaded. None for all.
         duplicates: PCollection `keys` of FindDuplicates, whose examples are dropped; few, a side input. None
             to keep them.
 
@@ -45,32 +46,45 @@ class ReadExamples(beam.PTransform):
     slices: Sequence[str]
     cluster: str | None = None
     limit: int | None = None
-    wanted: Any = None
     duplicates: Any = None
 
     def expand(self, root: Any) -> Any:
         reading = _ReadShard(self.settings, load_names(self.settings), self.slices, self.cluster, self.limit)
         records = root | _SpreadShards(self.shards) | "ReadShard" >> _divided(reading)
-        examples, dead_letters = records.examples, [records.dead_letters]
+        examples = records.examples
         if self.duplicates is not None:
             marked = self.duplicates | "Mark" >> beam.Map(lambda key: (key, True))
             examples = examples | "DropDuplicates" >> beam.Filter(
                 _is_first, beam.pvalue.AsDict(marked)
             ).with_output_types(Example)
-        if self.wanted is not None:
-            only = beam.pvalue.AsSingleton(self.wanted)
-            examples = examples | "Wanted" >> beam.Filter(
-                lambda example, ids: example.example_id in ids, only
-            ).with_output_types(Example)
-        if folder_of_images(self.settings) is not None:
-            loaded = (
-                examples
-                | "SpreadRecords" >> beam.Reshuffle()  # annotations only: no image is among them yet
-                | "LoadImage" >> _divided(_LoadImage())
-            )
-            examples = loaded.examples
-            dead_letters.append(loaded.dead_letters)
-        return {"examples": examples, "dead_letters": dead_letters | beam.Flatten()}
+        return {"examples": examples, "dead_letters": records.dead_letters}
+
+
+@dataclasses.dataclass
+class LoadImages(beam.PTransform):
+    """Example -> the same with its image bytes, and a DeadLetter for each whose image cannot be had.
+
+    Whoever needs few of the examples picks them before.
+
+    Attributes:
+        settings: the config's `data`.
+
+    Returns:
+        PCollections `examples` and `dead_letters`.
+    """
+
+    settings: DataSettings
+
+    def expand(self, examples: beam.PCollection[Example]) -> Any:
+        if folder_of_images(self.settings) is None:
+            none = examples.pipeline | beam.Create([]).with_output_types(DeadLetter)
+            return {"examples": examples, "dead_letters": none}
+        loaded = (
+            examples
+            | "SpreadRecords" >> beam.Reshuffle()  # annotations only: no image is among them yet
+            | "LoadImage" >> _divided(_LoadImage())
+        )
+        return {"examples": loaded.examples, "dead_letters": loaded.dead_letters}
 
 
 class LabelExamples(beam.PTransform):

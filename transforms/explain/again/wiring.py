@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -72,24 +72,31 @@ class SwapBackgrounds(beam.PTransform):
         specs: the models.
         settings: as for ExplainExamples, whose engines are used.
         samples: PCollection of the one dict of SampleExamples.
+        load: Example -> the same with its image bytes, among the PCollections `examples`.
         computed: as for ExplainExamples.
     """
 
     specs: Sequence[ModelSpec]
     settings: ExplainSettings
     samples: Any
+    load: Any
     computed: Sequence[str] = ()
 
     def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[Swap]:
         samples, size = beam.pvalue.AsSingleton(self.samples), self.settings.batch_size
-        donors = examples | "Donors" >> beam.Filter(_is_sampled, samples, "lending")
+        donors, tested = (
+            _picked(examples, name, _is_sampled, samples, use) | f"Load{name}" >> self.load
+            for name, use in (("Donors", "lending"), ("Tested", "tested"))
+        )
+        pool = beam.pvalue.AsList(donors["examples"])
         return (
-            examples
-            | "Tested" >> beam.Filter(_is_sampled, samples, "tested")
+            tested["examples"]
             | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
             | "Swap"
             >> beam.ParDo(
-                _SwapBatch(self.specs, self.settings, self.computed), beam.pvalue.AsList(donors), samples
+                _SwapBatch(self.specs, self.settings, self.computed),
+                pool,
+                samples,
             ).with_output_types(Swap)
         )
 
@@ -104,6 +111,7 @@ class CompareControls(beam.PTransform):
         method: whose heatmaps are compared.
         images: examples that are sampled for each model, of a cluster one.
         first: PCollection of the examples as they were read first, of which the sample is drawn.
+        load: as for SwapBackgrounds.
     """
 
     specs: Sequence[ModelSpec]
@@ -111,6 +119,7 @@ class CompareControls(beam.PTransform):
     method: str
     images: int
     first: Any
+    load: Any
 
     def expand(self, examples: beam.PCollection[Example]) -> beam.PCollection[HealthMaps]:
         specs, size = list(self.specs), self.settings.batch_size  # by themselves: `self` holds a PCollection
@@ -121,9 +130,9 @@ class CompareControls(beam.PTransform):
             | "First" >> beam.CombinePerKey(_FirstOfUnits(self.images))
             | "Drawn" >> beam.combiners.ToDict()
         )
+        sampled = _picked(examples, "OfSample", _is_compared, drawn, specs) | "Load" >> self.load
         return (
-            examples
-            | "OfSample" >> beam.Filter(_is_compared, drawn, specs)
+            sampled["examples"]
             | "Batch" >> beam.BatchElements(min_batch_size=size, max_batch_size=size)
             | "Compare"
             >> beam.ParDo(_CompareBatch(specs, self.settings, self.method), drawn).with_output_types(
@@ -177,12 +186,14 @@ class IllustrateExemplars(beam.PTransform):
         settings: as for ExplainExamples: images are read alike.
         input_sizes: model -> height and width of its input.
         needs: PCollection of the one dict of FindNeeds.
+        load: as for SwapBackgrounds.
     """
 
     specs: Sequence[ModelSpec]
     settings: ExplainSettings
     input_sizes: Mapping[str, tuple[int, int]]
     needs: Any
+    load: Any
 
     def expand(self, examples: beam.PCollection[Example]) -> Any:
         views = {
@@ -191,15 +202,22 @@ class IllustrateExemplars(beam.PTransform):
         }
         largest = tuple(max(sides) for sides in zip(*self.input_sizes.values(), strict=True))
         decoding = Decoding.of(self.settings, largest)
+        needs = beam.pvalue.AsSingleton(self.needs)
+        needed = _picked(examples, "Needed", _is_needed, needs) | "Load" >> self.load
         return (
-            examples
+            needed["examples"]
             | "Pieces"
-            >> beam.FlatMap(_pieces, beam.pvalue.AsSingleton(self.needs), views, decoding).with_output_types(
-                tuple[tuple[str, int], Piece]
-            )
+            >> beam.FlatMap(_pieces, needs, views, decoding).with_output_types(tuple[tuple[str, int], Piece])
             | "Together" >> beam.GroupByKey()
             | "Picture" >> beam.FlatMapTuple(_picture)
         )
+
+
+def _picked(
+    examples: beam.PCollection[Example], name: str, is_picked: Callable[..., bool], *sides: Any
+) -> beam.PCollection[Example]:
+    """The examples to be loaded. Typed, for else they would travel pickled."""
+    return examples | name >> beam.Filter(is_picked, *sides).with_output_types(Example)
 
 
 class _SmallestRanks(beam.CombineFn):
@@ -295,6 +313,10 @@ def _planned(
 def _is_sampled(example: Example, samples: dict[str, Sample], use: str) -> bool:
     own = rank(example.example_id)
     return any(own <= getattr(samples[name], use) for name in names_with_boxes(example) if name in samples)
+
+
+def _is_needed(example: Example, needs: dict[str, list[Need]]) -> bool:
+    return example.example_id in needs
 
 
 def _pieces(
