@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import duckdb
 import numpy as np
 import pytest
 import yaml
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.audit import audit
@@ -313,6 +315,26 @@ def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path)
     # 15 images are of no patient; the three patients show 5, 4 and 4 different sets of classes.
     records = {row["slice_key"]: row["records"] for row in manifest_of(plan)["data"]["associations"]}
     assert {"camera": 28, **dict.fromkeys(COMPUTED_KEYS[:7], 27)} == records
+
+
+def test_an_image_is_loaded_once_and_again_only_where_it_is_sampled(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a store each time is a request."""
+    opened: Counter[str] = Counter()
+    usual = FileSystems.open
+
+    def counting(path: str, *arguments: Any, **keys: Any) -> Any:
+        opened[path] += path.endswith(".png")
+        return usual(path, *arguments, **keys)
+
+    write_set(tmp_path, shards=1)
+    judge = {"min_images": 5, "confirm": False, "health_images": 3}
+    path = write_config(tmp_path, {"tiny": tiny_model}, judge=judge, report={"exemplars": 0})
+    monkeypatch.setattr(FileSystems, "open", counting)
+    run(load_config(str(path)))
+
+    assert Counter({1: IMAGES - 3, 2: 3}) == Counter((+opened).values())
 
 
 def test_other_processes_give_the_same_rows(
