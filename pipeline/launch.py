@@ -171,11 +171,11 @@ def _progress() -> Iterator[None]:
 
 
 def described(progress: Progress) -> str:
-    """What a local run is doing, in words."""
+    """What a local run is doing, in words; nothing is known of workers in other processes."""
     # Score-CAM and Ablation-CAM take minutes for a batch of images.
     tried = f", {progress.channels:,} channels tried" if progress.channels else ""
     if not progress.images:
-        return f"{progress.found:,} images found{tried}"
+        return f"{progress.found:,} images found{tried}" if progress.found else "running"
     if progress.images < progress.found:
         return f"{progress.images:,} of {progress.found:,} images explained{tried}"
     return f"all {progress.images:,} images explained, judging{tried}"

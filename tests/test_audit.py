@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,11 @@ import duckdb
 import numpy as np
 import pytest
 import yaml
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.audit import audit
 from pipeline.config import Config, load_config
 from pipeline.plan import Plan, plan_run
-from transforms.columns import COMPUTED_KEYS
 from transforms.explain.again.controls import Controls
 from transforms.explain.again.sampling import Donors, budget_of, names_with_boxes, plan_samples, rank
 from transforms.explain.again.swapper import Swapper
@@ -302,39 +299,6 @@ def test_bad_records_cost_only_themselves(tmp_path: Path, tiny_model: Path, in_t
         if row["model"] == "tiny" and row["example_id"] not in ("00.png", "01.png")
     ]
     assert healthy == rows_of(plan, "scores", without=["source", *by_swaps])
-
-
-def test_a_broken_duplicate_is_one_dead_letter(tmp_path: Path, tiny_model: Path) -> None:
-    write_set(tmp_path, shards=1)
-    (tmp_path / "images/00.png").write_bytes(b"broken")
-    (tmp_path / "set-9.json").write_text((tmp_path / "set-0.json").read_text())
-    plan = run(load_config(str(write_config(tmp_path, {"tiny": tiny_model}))))
-
-    assert {"duplicate_id": IMAGES, "undecodable_image": 1} == manifest_of(plan)["dead_letters"]
-    # The data are judged without duplicates: by metadata without images too, by looks where there are any.
-    # 15 images are of no patient; the three patients show 5, 4 and 4 different sets of classes.
-    records = {row["slice_key"]: row["records"] for row in manifest_of(plan)["data"]["associations"]}
-    assert {"camera": 28, **dict.fromkeys(COMPUTED_KEYS[:7], 27)} == records
-
-
-def test_an_image_is_loaded_once_and_again_only_where_it_is_sampled(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a store each time is a request."""
-    opened: Counter[str] = Counter()
-    usual = FileSystems.open
-
-    def counting(path: str, *arguments: Any, **keys: Any) -> Any:
-        opened[path] += path.endswith(".png")
-        return usual(path, *arguments, **keys)
-
-    write_set(tmp_path, shards=1)
-    judge = {"min_images": 5, "confirm": False, "health_images": 3}
-    path = write_config(tmp_path, {"tiny": tiny_model}, judge=judge, report={"exemplars": 0})
-    monkeypatch.setattr(FileSystems, "open", counting)
-    run(load_config(str(path)))
-
-    assert Counter({1: IMAGES - 3, 2: 3}) == Counter((+opened).values())
 
 
 def test_other_processes_give_the_same_rows(

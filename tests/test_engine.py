@@ -18,6 +18,7 @@ from transforms.explain.devices import compiled
 from transforms.explain.engine import Engine
 from transforms.explain.program import Program
 from transforms.explain.settings import Preprocess
+from transforms.explain.targets import NO_TARGET
 
 from .builders import save_model
 
@@ -310,6 +311,25 @@ def test_an_image_that_does_not_fit_alone_is_named_and_the_others_go_on(tiny_mod
     assert not found.heatmaps["gradcam"][3].any()
     others = [0, 1, 2, 4]
     assert_close(expected.heatmaps["gradcam"][others], found.heatmaps["gradcam"][others])
+
+
+def test_of_an_image_whose_ninth_target_does_not_fit_nothing_is_kept(tiny_model: Path) -> None:
+    """Eight targets go into one pass, the others into the next."""
+    engine = load_engine(str(tiny_model), METHODS, batch_size=1)
+    traced = engine._function
+
+    def function(columns: int, batch: int) -> object:
+        if columns == 1:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+        return traced(columns, batch)
+
+    engine._function = function  # type: ignore[method-assign]
+    found = engine(images_of(1), np.int32([[0, 1, 2] * 3]))
+
+    assert (0,) == found.out_of_memory
+    assert [[NO_TARGET] * 9] == found.targets.tolist()
+    assert not found.logits.any()
+    assert not any(values.any() for values in found.heatmaps.values())
 
 
 def test_one_trace_serves_every_batch(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

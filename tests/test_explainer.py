@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from transforms.explain import explainer as explainer_module
-from transforms.explain.engine import Engine, Explanations
+from transforms.explain.engine import Engine
 from transforms.explain.explainer import Explainer, ModelSpec, engine_of
+from transforms.explain.explanations import Explanations
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import ClassMap
 from transforms.labels import Labelling

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from transforms.explain import load_engine
-from transforms.explain.engine import Engine, Explanations
+from transforms.explain.engine import Engine
+from transforms.explain.explanations import Explanations
 from transforms.explain.reinitialised import Part, shuffled
 
 from .builders import make_transformer, save_model

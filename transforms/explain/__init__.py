@@ -7,7 +7,8 @@ reading a config or printing a help text does not.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transforms.explain.engine import Engine, Explanations
+    from transforms.explain.engine import Engine
+    from transforms.explain.explanations import Explanations
     from transforms.explain.load import load_engine
 
 __all__ = ["Engine", "Explanations", "load_engine"]

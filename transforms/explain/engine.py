@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from transforms.errors import ModelError
 from transforms.explain.devices import compiled
+from transforms.explain.explanations import Explanations, Part
 from transforms.explain.guided import guided_gradients
 from transforms.explain.methods import METHODS, guided_backprop, guided_gradcam, maps_of
 from transforms.explain.model import Anatomy, list_candidates
@@ -31,52 +32,6 @@ from transforms.explain.turns import TURNS
 
 # Target columns that one traced graph takes; more targets for an image mean another pass.
 _MAX_COLUMNS = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Explanations:
-    """What the engine returns for N images with T targets each.
-
-    Attributes:
-        targets: int32 of shape (N, T): the class index that each target resolved to, NO_TARGET where
-            there was none.
-        layers: for each layer and method float32 of shape (N, T, h, w): ReLU'd, raw, on the layer's own
-            grid; all zero where there was no target.
-        logits: float32 of shape (N, K).
-        out_of_memory: rows of images that did not fit into memory even alone; their values are all zero.
-    """
-
-    targets: NDArray[np.int32]
-    layers: dict[str, dict[str, NDArray[np.float32]]]
-    logits: NDArray[np.float32]
-    out_of_memory: tuple[int, ...] = ()
-
-    @property
-    def heatmaps(self) -> dict[str, NDArray[np.float32]]:
-        """The heatmaps of the first layer, by method."""
-        return next(iter(self.layers.values()))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """Some images of a call, and where it is written what they show; all are views of the call's arrays.
-
-    Attributes:
-        first: the row of its first image in the call.
-    """
-
-    first: int
-    images: NDArray[np.uint8]
-    targets: NDArray[np.int32]
-    found: Explanations
-
-    def __getitem__(self, rows: slice) -> "_Part":
-        layers = {
-            layer: {method: values[rows] for method, values in maps.items()}
-            for layer, maps in self.found.layers.items()
-        }
-        found = Explanations(self.found.targets[rows], layers, self.found.logits[rows])
-        return _Part(self.first + rows.start, self.images[rows], self.targets[rows], found)
 
 
 class Engine:
@@ -146,17 +101,9 @@ class Engine:
             ModelError: the gradient of the logits is zero everywhere.
         """
         images, targets = self._checked(images, targets)
-        count, columns = targets.shape
-        found = Explanations(
-            np.full((count, columns), NO_TARGET, np.int32),
-            {
-                layer: {method: np.zeros((count, columns, *size), np.float32) for method in self.methods}
-                for layer, size in self.map_sizes.items()
-            },
-            np.zeros((count, self.classes), np.float32),
-        )
-        call, size = _Part(0, images, targets, found), self.batch_size
-        parts = [call[first : first + size] for first in range(0, count, size)]
+        found = Explanations.blank(targets.shape, self.map_sizes, self.methods, self.classes)
+        call, size = Part(0, images, targets, found), self.batch_size
+        parts = [call[first : first + size] for first in range(0, len(images), size)]
         too_large = TURNS.map(self._fill, parts)
         return dataclasses.replace(found, out_of_memory=tuple(itertools.chain(*too_large)))
 
@@ -211,7 +158,7 @@ class Engine:
         exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
-    def _fill(self, part: _Part) -> list[int]:
+    def _fill(self, part: Part) -> list[int]:
         """Explains some images; returns the rows of those that did not fit into memory even alone."""
         too_large = []
         while len(part.images):
@@ -222,10 +169,11 @@ class Engine:
                 self._halve(batch)
             else:
                 too_large.append(part.first)
+                part[0:1].clear()
                 part = part[1 : len(part.images)]
         return too_large
 
-    def _fits(self, part: _Part, batch: int) -> bool:
+    def _fits(self, part: Part, batch: int) -> bool:
         """Explains up to a batch of images in one pass, if memory allows it."""
         for turn in (TURNS.beside, TURNS.alone) if batch == 1 else (TURNS.beside,):
             with contextlib.suppress(tf.errors.ResourceExhaustedError), turn():
@@ -233,7 +181,7 @@ class Engine:
                 return True
         return False
 
-    def _pass(self, part: _Part, batch: int) -> None:
+    def _pass(self, part: Part, batch: int) -> None:
         targets, found = part.targets, part.found
         for left in range(0, max(targets.shape[1], 1), _MAX_COLUMNS):
             columns = slice(left, min(left + _MAX_COLUMNS, targets.shape[1]))

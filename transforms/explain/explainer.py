@@ -18,7 +18,8 @@ from transforms.errors import RecordError
 from transforms.explain.appearance import describe
 from transforms.explain.decode import DECODING_KEYS, Decoding, decode_as, show, with_boxes_of
 from transforms.explain.devices import images_in_a_pass
-from transforms.explain.engine import Engine, Explanations
+from transforms.explain.engine import Engine
+from transforms.explain.explanations import Explanations
 from transforms.explain.load import load_engine
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
