@@ -142,7 +142,7 @@ def _progress() -> Iterator[None]:
     bar = rich.progress.Progress(
         rich.progress.SpinnerColumn(),
         rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
+        rich.progress.BarColumn(bar_width=12),
         rich.progress.TextColumn("{task.fields[rate]:,.1f} images/s"),
         rich.progress.TimeElapsedColumn(),
         rich.progress.TimeRemainingColumn(),
@@ -154,12 +154,13 @@ def _progress() -> Iterator[None]:
         done = threading.Event()
 
         def draw() -> None:
+            shown = bar.tasks[task]
             while not done.wait(0.5):
-                rate = PROGRESS.images / (bar.tasks[task].elapsed or 1.0)
-                total = PROGRESS.found if PROGRESS.images else None
-                bar.update(
-                    task, description=described(PROGRESS), completed=PROGRESS.images, total=total, rate=rate
-                )
+                images, found = PROGRESS.images, PROGRESS.found
+                # Without a total the clock goes on: what follows takes its time too.
+                shown.total = found if 0 < images < found else None
+                rate = images / (shown.elapsed or 1.0) if shown.total else shown.fields["rate"]
+                bar.update(task, description=described(PROGRESS), completed=images, rate=rate)
 
         drawer = threading.Thread(target=draw, daemon=True)
         drawer.start()
@@ -177,5 +178,5 @@ def described(progress: Progress) -> str:
     if not progress.images:
         return f"{progress.found:,} images found{tried}" if progress.found else "running"
     if progress.images < progress.found:
-        return f"{progress.images:,} of {progress.found:,} images explained{tried}"
-    return f"all {progress.images:,} images explained, judging{tried}"
+        return f"{progress.images:,} of {progress.found:,} images{tried}"
+    return f"all {progress.images:,} images, judging{tried}"
