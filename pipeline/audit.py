@@ -82,8 +82,8 @@ def audit(root: Any, config: Config, plan: Plan) -> Any:
     findings = judged["findings"]
     if config.report.exemplars:
         shown = {"findings": findings, "scores": scores, **({"swaps": swaps} if swaps is not None else {})}
-        shows = (root | "ReadExemplars" >> reading([]))["examples"] if config.report.images else None
-        findings = _with_exemplars(shown, shows, plan, config, load)
+        images = (root | "ReadExemplars" >> reading([]))["examples"] if config.report.images else None
+        findings = _with_exemplars(shown, images, plan, config, load)
 
     # The data are judged themselves, whatever the models: by metadata, then by what the pictures look like.
     computed = [computed_key(column) for column in config.computed_slices]
@@ -148,13 +148,13 @@ def _health(plan: Plan, config: Config, examples: Any, again: Any, load: LoadIma
     )
 
 
-def _with_exemplars(tables: Any, again: Any, plan: Plan, config: Config, load: LoadImages) -> Any:
+def _with_exemplars(tables: Any, images: Any, plan: Plan, config: Config, load: LoadImages) -> Any:
     """The findings with the images that they show: chosen by scores, read again, kept as small pictures."""
     showings = tables | "ChooseExemplars" >> ChooseExemplars(config.report.exemplars, plan.judged)
     parts = {"findings": tables["findings"], "showings": showings}
-    if again is not None:
+    if images is not None:
         needs = showings | "FindNeeds" >> FindNeeds()
-        parts["pictures"] = again | "Illustrate" >> IllustrateExemplars(
+        parts["pictures"] = images | "Illustrate" >> IllustrateExemplars(
             plan.specs, config.explain, plan.input_sizes, needs, load
         )
     return parts | "AddExemplars" >> AddExemplars()

@@ -59,7 +59,8 @@ class _Picture:
     @functools.cached_property
     def reduced(self) -> PIL.Image.Image:
         """The picture divided by a whole number, which is quick; what follows takes fewer pixels still."""
-        return self.image.reduce(max(1, max(self.image.size) // _SIDE))
+        factor = max(self.image.size) // _SIDE
+        return self.image.reduce(factor) if factor > 1 else self.image  # by 1 would be a copy
 
     @functools.cached_property
     def size(self) -> tuple[int, int]:
