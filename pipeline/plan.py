@@ -31,7 +31,7 @@ from transforms.errors import (
     UsageError,
     did_you_mean,
 )
-from transforms.explain.devices import devices
+from transforms.explain.devices import devices, one_thread_a_pass
 from transforms.explain.explainer import ModelSpec, engine_of
 from transforms.explain.loading import content_hash
 from transforms.explain.settings import ModelSettings
@@ -125,6 +125,7 @@ def plan_run(
         UsageError: a file, class, layer or run id does not fit; the message says which.
     """
     reach_stores()
+    one_thread_a_pass()  # before the first model is loaded
     started = datetime.datetime.now(datetime.UTC)
     paths = RunPaths(
         config.output, _new_run_id(started) if run_id is None else run_id, started.strftime("%Y-%m-%d")

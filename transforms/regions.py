@@ -1,7 +1,7 @@
 """Regions of a view: clipping, unions of boxes, and the named parts of a picture."""
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -108,10 +108,16 @@ def covered_cells(boxes: Sequence[Rectangle], xs: Floats, ys: Floats) -> NDArray
         Shape (len(ys) - 1, len(xs) - 1).
     """
     covered = np.zeros((len(ys) - 1, len(xs) - 1), dtype=bool)
-    for xmin, ymin, xmax, ymax in boxes:
-        columns = slice(np.searchsorted(xs, xmin), np.searchsorted(xs, xmax))
-        covered[np.searchsorted(ys, ymin) : np.searchsorted(ys, ymax), columns] = True
+    for rows, columns in cells_of(np.reshape(boxes, (-1, 4)), xs, ys):
+        covered[rows, columns] = True
     return covered
+
+
+def cells_of(boxes: Floats, xs: Floats, ys: Floats) -> Iterator[tuple[slice, slice]]:
+    """The rows and columns that each box takes of a grid as for `covered_cells`; boxes of shape (n, 4)."""
+    columns, rows = np.searchsorted(xs, boxes[:, 0::2]), np.searchsorted(ys, boxes[:, 1::2])
+    for (left, right), (top, bottom) in zip(columns.tolist(), rows.tolist(), strict=True):
+        yield slice(top, bottom), slice(left, right)
 
 
 def pixel_mask(boxes: Sequence[Rectangle], width: int, height: int) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """What TensorFlow computes on, and how a graph is compiled for it."""
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -9,8 +10,10 @@ import tensorflow as tf
 
 from transforms.explain.folding import folded
 
-# Of each core of a CPU; more at once take as long for each, and more memory.
-_IMAGES_OF_CORE = 4
+# Of each thread of a CPU; more at once take longer for each, and more memory.
+_IMAGES_OF_THREAD = 4
+# A single pass leaves a device idle between its operations.
+_LEAST_SIDE_BY_SIDE = 2
 
 
 @functools.cache
@@ -18,6 +21,18 @@ def prepare() -> None:
     """Lets GPU memory grow as it is needed, which must be said before a GPU is first used."""
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@functools.cache
+def one_thread_a_pass() -> None:
+    """Lets a pass compute on one core of a CPU, and as many passes go on at a time as there are cores.
+
+    That is quicker for many images, as no core waits for the others after each operation, and slower for a
+    single one. It must be said before TensorFlow computes anything; else all stays as it is.
+    """
+    if not tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def devices() -> list[str]:
@@ -31,10 +46,25 @@ def devices() -> list[str]:
 
 
 def images_in_a_pass(batch_size: int) -> int:
-    """How many of a batch are computed at once: all on a GPU; on a CPU fewer, with batches side by side."""
+    """How many of a batch are computed at once: all on a GPU; on a CPU fewer, with passes side by side."""
     if tf.config.list_physical_devices("GPU"):
         return batch_size
-    return min(batch_size, _IMAGES_OF_CORE * (os.cpu_count() or 1))
+    return min(batch_size, _IMAGES_OF_THREAD * _threads_of_a_pass())
+
+
+def passes_side_by_side() -> int:
+    """How many passes are computed at a time."""
+    if tf.config.list_physical_devices("GPU"):
+        return _LEAST_SIDE_BY_SIDE
+    return max(_LEAST_SIDE_BY_SIDE, _cores() // _threads_of_a_pass())
+
+
+def _threads_of_a_pass() -> int:
+    return tf.config.threading.get_intra_op_parallelism_threads() or _cores()
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def compiled(

@@ -28,7 +28,7 @@ from transforms.explain.program import Program, map_of, resolve
 from transforms.explain.reinitialised import Reinitialised
 from transforms.explain.settings import PERTURBATION_METHODS
 from transforms.explain.targets import FIRST_GROUP, NO_TARGET
-from transforms.explain.turns import TURNS
+from transforms.explain.turns import turns
 
 # Target columns that one traced graph takes; more targets for an image mean another pass.
 _MAX_COLUMNS = 8
@@ -104,7 +104,7 @@ class Engine:
         found = Explanations.blank(targets.shape, self.map_sizes, self.methods, self.classes)
         call, size = Part(0, images, targets, found), self.batch_size
         parts = [call[first : first + size] for first in range(0, len(images), size)]
-        too_large = TURNS.map(self._fill, parts)
+        too_large = turns().map(self._fill, parts)
         return dataclasses.replace(found, out_of_memory=tuple(itertools.chain(*too_large)))
 
     def reinitialised(self, method: str) -> tuple["Engine", Reinitialised]:
@@ -175,7 +175,7 @@ class Engine:
 
     def _fits(self, part: Part, batch: int) -> bool:
         """Explains up to a batch of images in one pass, if memory allows it."""
-        for turn in (TURNS.beside, TURNS.alone) if batch == 1 else (TURNS.beside,):
+        for turn in (turns().beside, turns().alone) if batch == 1 else (turns().beside,):
             with contextlib.suppress(tf.errors.ResourceExhaustedError), turn():
                 self._pass(part, batch)
                 return True

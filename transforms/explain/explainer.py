@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from transforms.errors import RecordError
 from transforms.explain.appearance import describe
 from transforms.explain.decode import DECODING_KEYS, Decoding, decode_as, show, with_boxes_of
-from transforms.explain.devices import images_in_a_pass
+from transforms.explain.devices import images_in_a_pass, one_thread_a_pass
 from transforms.explain.engine import Engine
 from transforms.explain.explanations import Explanations
 from transforms.explain.load import load_engine
@@ -136,6 +136,7 @@ class Explainer:
     def __init__(
         self, specs: Sequence[ModelSpec], explain: ExplainSettings, computed: Sequence[str] = ()
     ) -> None:
+        one_thread_a_pass()
         self.models = [(spec, engine_of(spec, explain)) for spec in specs]
         self._rules = explain.targets
         self._computed = tuple(computed)

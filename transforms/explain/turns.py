@@ -1,13 +1,13 @@
 """Who may compute: several passes side by side, or one alone that needs all the memory there is."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-# A single pass leaves cores idle between its operations; more than two gain nothing and take more memory.
-SIDE_BY_SIDE = 2
+from transforms.explain.devices import passes_side_by_side
 
 
 class Turns:
@@ -49,5 +49,7 @@ class Turns:
             yield
 
 
-# The engines of a process share its cores and the memory.
-TURNS = Turns(SIDE_BY_SIDE)
+@functools.cache
+def turns() -> Turns:
+    """Those that the engines of a process take: they share its cores and the memory."""
+    return Turns(passes_side_by_side())

@@ -10,13 +10,12 @@ from transforms.explain.behind import Behind
 from transforms.explain.explainer import Explainer, ModelSpec
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.targets import plan_targets
-from transforms.explain.turns import SIDE_BY_SIDE
 from transforms.labels import Labelling, names_of
 from transforms.outcomes import Outcome, outcomes_of
 from transforms.records import DeadLetter, Example, Explanation
 
 # Batches in work: while two are computed, the next is decoded and the one before put into words.
-BATCHES = SIDE_BY_SIDE + 1
+BATCHES = 3
 
 
 @dataclasses.dataclass

@@ -20,6 +20,7 @@ from transforms.regions import (
     BOX_ATLAS_CELLS,
     BOX_ATLAS_REACH,
     DISTANCES,
+    cells_of,
     clip,
 )
 
@@ -125,7 +126,7 @@ def _atlas(layout: Layout) -> _Atlas:
     picture = left + steps * (right - left), top + steps * (bottom - top)
     around = _around(layout.target_boxes[0], layout) if len(layout.target_boxes) == 1 else None
     edges = [(layout.grid.xs, layout.grid.ys), picture, *([around] if around else [])]
-    grid = Grid(layout.view, *(np.unique(np.concatenate(of_axis)) for of_axis in zip(*edges, strict=True)))
+    grid = Grid.spanned(layout.view, *(np.concatenate(of_axis) for of_axis in zip(*edges, strict=True)))
     _, outside = layout.parts(grid)
     area = np.where(outside, grid.area, 0.0)
 
@@ -192,9 +193,11 @@ def _distances(layout: Layout, cells: tuple[int, ...]) -> _Distances:
     lowest, highest = np.tile(content[:2], 2), np.tile(content[2:], 2)
     wider = [np.clip(boxes + distance * step, lowest, highest) for distance in (0.0, *DISTANCES)]
     edges = np.concatenate([content[None], np.reshape(layout.allowed, (-1, 4)), *wider])
-    grid = Grid(view, np.unique(edges[:, 0::2]), np.unique(edges[:, 1::2]))
+    grid = Grid.spanned(view, edges[:, 0::2], edges[:, 1::2])
     nearest = np.full(grid.area.shape, len(wider), np.intp)
-    for bin_, reached in reversed(list(enumerate(wider))):
-        nearest[grid.covered([tuple(box) for box in reached.tolist()])] = bin_
+    # The farthest first: of what several reach, the nearest stays.
+    bins = np.repeat(np.arange(len(wider))[::-1], len(boxes)).tolist()
+    for bin_, reached in zip(bins, cells_of(np.concatenate(wider[::-1]), grid.xs, grid.ys), strict=True):
+        nearest[reached] = bin_
     nearest[grid.covered(layout.allowed)] = 0
     return _Distances(grid, nearest, float(np.prod(content[2:] - content[:2])))
