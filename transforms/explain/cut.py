@@ -151,6 +151,8 @@ class Route:
             return op.inputs[1].shape[:2] == (1, 1) and self.grid(values) == self.grid(op.outputs[0])
         if op.type == "Mul":
             (factor,) = (tensor for tensor in op.inputs if tensor.name != values.name)
+            if factor.shape.rank is None:
+                return False
             axes = reversed(self.layouts[values.name])
             sides = reversed(factor.shape.as_list())
             return all(side == 1 or not has_places(axis) for axis, side in zip(axes, sides, strict=False))

@@ -66,6 +66,7 @@ class Engine:
         self._channel_budget = channel_budget
         self._functions: dict[tuple[int, int], Any] = {}
         self._lock = threading.RLock()
+        self._turns = turns()
         self._seen_gradients = False
         self.methods = tuple(methods)
         self.batch_size = batch_size
@@ -104,7 +105,7 @@ class Engine:
         found = Explanations.blank(targets.shape, self.map_sizes, self.methods, self.classes)
         call, size = Part(0, images, targets, found), self.batch_size
         parts = [call[first : first + size] for first in range(0, len(images), size)]
-        too_large = turns().map(self._fill, parts)
+        too_large = self._turns.map(self._fill, parts)
         return dataclasses.replace(found, out_of_memory=tuple(itertools.chain(*too_large)))
 
     def reinitialised(self, method: str) -> tuple["Engine", Reinitialised]:
@@ -175,7 +176,7 @@ class Engine:
 
     def _fits(self, part: Part, batch: int) -> bool:
         """Explains up to a batch of images in one pass, if memory allows it."""
-        for turn in (turns().beside, turns().alone) if batch == 1 else (turns().beside,):
+        for turn in (self._turns.beside, self._turns.alone) if batch == 1 else (self._turns.beside,):
             with contextlib.suppress(tf.errors.ResourceExhaustedError), turn():
                 self._pass(part, batch)
                 return True

@@ -148,7 +148,10 @@ class ExplainSettings(Settings):
         "most over it",
     )
     batch_size: int = pydantic.Field(
-        32, ge=1, le=4096, description="images in one pass on a GPU; on a CPU at most 4, with a pass on each core"
+        32,
+        ge=1,
+        le=4096,
+        description="images in one pass on a GPU; on a CPU at most 4, with a pass on each core",
     )
     precision: Literal["float32", "bfloat16"] = pydantic.Field(
         "float32",
