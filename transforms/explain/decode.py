@@ -201,6 +201,9 @@ def _as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
         return PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"mode {image.mode} does not say what is black and what is white")
+    if image.mode == "RGB":
+        image.load()
+        return image  # `convert` would copy it
     return image.convert("RGB")
 
 

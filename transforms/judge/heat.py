@@ -58,16 +58,17 @@ MASKS = {
     "box": _box_masks(),
     "distance": np.array([[0, *(distance >= FAR_CELLS for distance in DISTANCES)]], np.int64),
 }
+_MAPS = {f"{name}_{kind}": masks.shape[1] for name, masks in MASKS.items() for kind in ("heat", "area")}
 _SIZES = {
     "scores": 1,
     "boxed": 1,
-    **{f"{name}_{kind}": masks.shape[1] for name, masks in MASKS.items() for kind in ("heat", "area")},
+    **_MAPS,
     # Heat outside of all scores, and of those with exactly one box: sums and sums of squares.
     **{"outside": 2, "outside_squared": 2},
     # For each place the sums of its heat, of that squared, and of that times the heat outside.
     **{"places": len(PLACES), "squares": len(PLACES), "products": len(PLACES)},
 }
-_ENDS = np.cumsum(list(_SIZES.values())).tolist()
+_ENDS, _MAP_ENDS = (np.cumsum(list(sizes.values())).tolist() for sizes in (_SIZES, _MAPS))
 _SLICES = {name: slice(end - size, end) for (name, size), end in zip(_SIZES.items(), _ENDS, strict=True)}
 
 
@@ -88,23 +89,19 @@ class Heat:
 
     def add(self, outside: Outside) -> None:
         """Adds what one score has outside its boxes, in place."""
-        parts = {"scores": np.ones(1, np.int64)}
-        heats = []
-        for name, masks in MASKS.items():
-            for kind in ("heat", "area"):
-                values = np.frombuffer(getattr(outside, f"{name}_{kind}") or bytes(8 * masks.shape[1]), "<f8")
-                parts[f"{name}_{kind}"] = in_units(values)
-            heats.append(masks @ parts[f"{name}_heat"])
+        maps = b"".join(getattr(outside, name) or bytes(8 * size) for name, size in _MAPS.items())
+        units = dict(zip(_MAPS, np.split(in_units(np.frombuffer(maps, "<f8")), _MAP_ENDS[:-1]), strict=True))
         boxed = bool(outside.box_heat)
-        all_outside = parts["picture_heat"].sum()
-        parts["boxed"] = np.array([boxed], np.int64)
-        parts["outside"] = np.array([all_outside, boxed * all_outside])
-        parts["outside_squared"] = product(parts["outside"], parts["outside"])
-        parts["places"] = np.concatenate(heats)
-        parts["squares"] = product(parts["places"], parts["places"])
-        parts["products"] = product(parts["places"], all_outside)
-        for name, values in parts.items():
-            self.numbers[_SLICES[name]] += values
+        sums = units["picture_heat"].sum() * np.array([1, boxed])
+        heats = np.concatenate([masks @ units[f"{name}_heat"] for name, masks in MASKS.items()])
+        self.numbers += np.concatenate(
+            [
+                [1, boxed],
+                *units.values(),
+                *(sums, product(sums, sums)),
+                *(heats, product(heats, heats), product(heats, sums[0])),
+            ]
+        )
 
     def __add__(self, other: "Heat") -> "Heat":
         return Heat(self.numbers + other.numbers)

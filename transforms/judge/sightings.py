@@ -4,6 +4,7 @@ A hash of the example's id decides which are kept, so that the sample is the sam
 the images of a cluster, which are not independent, one is kept.
 """
 
+import bisect
 import dataclasses
 import hashlib
 from collections.abc import Iterable
@@ -59,7 +60,12 @@ class Sightings:
         heat = np.frombuffer(score.outside.picture_heat, "<f8")
         coarse = heat.reshape(CELLS, _FINER, CELLS, _FINER).sum(axis=(1, 3)).astype("<f4")
         sighting = Sighting(order, score.example_id, score.density_share, coarse.tobytes())
-        self.kept = _smallest([*self.kept, sighting])
+        at = bisect.bisect_left(self.kept, order, key=lambda kept: kept.order)
+        if at < len(self.kept) and self.kept[at].order == order:
+            self.kept[at] = min(self.kept[at], sighting)
+        else:
+            self.kept.insert(at, sighting)
+            del self.kept[MOST_MAPS:]
 
     def __add__(self, other: "Sightings") -> "Sightings":
         return Sightings(_smallest([*self.kept, *other.kept]))

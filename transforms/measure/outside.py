@@ -56,17 +56,15 @@ def outside_heat(heatmap: Floats, layout: Layout) -> OutsideHeat:
         heatmap: float64 of shape (h, w), as for `measure`.
         layout: the target's boxes.
     """
-    total = layout.masses(heatmap)[2]
-    atlas, distances = _atlas(layout), _distances(layout, heatmap.shape)
-    heat = atlas.grid.heat(heatmap) / total
-    heat[~atlas.outside] = 0.0
+    around = _surroundings(layout, heatmap.shape)
+    heat = around.grid.heat(heatmap) * around.outside / layout.masses(heatmap)[2]
     return OutsideHeat(
-        picture_heat=_blocks(heat, *atlas.picture),
-        picture_area=atlas.picture_area,
-        box_heat=None if atlas.box is None else _blocks(heat, *atlas.box),
-        box_area=atlas.box_area,
-        distance_heat=distances.sums(distances.grid.heat(heatmap)) / total,
-        distance_area=distances.sums(distances.grid.area) / distances.content,
+        picture_heat=around.picture.sums(heat),
+        picture_area=around.picture_area,
+        box_heat=None if around.box is None else around.box.sums(heat),
+        box_area=around.box_area,
+        distance_heat=around.by_distance(heat),
+        distance_area=around.distance_area,
     )
 
 
@@ -97,50 +95,86 @@ def company(
     return found
 
 
-_Cut = tuple[NDArray[np.intp], NDArray[np.intp]]
-
-
-@dataclasses.dataclass(frozen=True)
 class _Atlas:
-    """What the atlases of a layout are whatever the heatmap.
+    """Cells that are made of whole cells of a grid.
 
-    Attributes:
-        grid: has every edge of the boxes and of both atlases.
-        outside: its cells outside the target's boxes and allowed ground.
-        picture, box: where the columns and rows of an atlas begin and end on the grid.
-        picture_area, box_area: as in `OutsideHeat`.
+    Args:
+        grid: has every edge of the atlas.
+        xs, ys: edges of its columns and rows, ascending; some may be the same.
     """
 
-    grid: Grid
-    outside: NDArray[np.bool_]
-    picture: _Cut
-    picture_area: Floats
-    box: _Cut | None
-    box_area: Floats | None
+    def __init__(self, grid: Grid, xs: Floats, ys: Floats) -> None:
+        self._across, self._down = _within(grid.xs, xs).T, _within(grid.ys, ys)
+
+    def sums(self, values: Floats) -> Floats:
+        """Sums of values of the grid's cells in each cell of the atlas."""
+        return np.asarray(self._down @ values @ self._across)
 
 
-@functools.lru_cache(maxsize=16)
-def _atlas(layout: Layout) -> _Atlas:
-    left, top, right, bottom = layout.view.content
-    steps = np.arange(ATLAS_CELLS + 1) / ATLAS_CELLS
-    picture = left + steps * (right - left), top + steps * (bottom - top)
-    around = _around(layout.target_boxes[0], layout) if len(layout.target_boxes) == 1 else None
-    edges = [(layout.grid.xs, layout.grid.ys), picture, *([around] if around else [])]
-    grid = Grid.spanned(layout.view, *(np.concatenate(of_axis) for of_axis in zip(*edges, strict=True)))
-    _, outside = layout.parts(grid)
-    area = np.where(outside, grid.area, 0.0)
+def _within(edges: Floats, wider: Floats) -> Floats:
+    """Which intervals between `edges` lie in each of those between `wider` edges: 1 or 0, a row for each."""
+    starts = edges[:-1]
+    return ((wider[:-1, None] <= starts) & (starts < wider[1:, None])).astype(np.float64)
 
-    def cut(atlas: tuple[Floats, Floats]) -> _Cut:
-        return np.searchsorted(grid.xs, atlas[0]), np.searchsorted(grid.ys, atlas[1])
 
-    box = box_area = None
-    if around:
-        xmin, ymin, xmax, ymax = layout.target_boxes[0]
-        whole_cell = (xmax - xmin) * (ymax - ymin) * (2 * BOX_ATLAS_REACH / BOX_ATLAS_CELLS) ** 2
-        box = cut(around)
-        box_area = np.minimum(1.0, _blocks(area, *box) / whole_cell)
-    picture_area = _blocks(area, *cut(picture)) / ((right - left) * (bottom - top) / ATLAS_CELLS**2)
-    return _Atlas(grid, outside, cut(picture), np.minimum(1.0, picture_area), box, box_area)
+class _Surroundings:
+    """What a layout says of the outside whatever the heatmap.
+
+    Args:
+        layout: the boxes.
+        cells: shape of the heatmap; its cells are the unit of distance.
+
+    Attributes:
+        grid: has every edge of the boxes, of allowed ground, of both atlases, and of what lies within each
+            distance of the boxes.
+        outside: its cells outside the target's boxes and allowed ground.
+        picture, box: the atlases, None for that of several boxes.
+        picture_area, box_area, distance_area: as in `OutsideHeat`.
+    """
+
+    def __init__(self, layout: Layout, cells: tuple[int, ...]) -> None:
+        left, top, right, bottom = layout.view.content
+        steps = np.arange(ATLAS_CELLS + 1) / ATLAS_CELLS
+        picture = left + steps * (right - left), top + steps * (bottom - top)
+        around = _around(layout.target_boxes[0], layout) if len(layout.target_boxes) == 1 else None
+        near = _within_reach(layout, cells)
+        edges = [
+            (layout.grid.xs, layout.grid.ys),
+            (near[:, 0::2].ravel(), near[:, 1::2].ravel()),
+            picture,
+            *([around] if around else []),
+        ]
+        across, down = (np.concatenate(of_axis) for of_axis in zip(*edges, strict=True))
+        self.grid = Grid.spanned(layout.view, across, down)
+        self.outside = layout.parts(self.grid)[1]
+        self._distances = self._distances_of(near, len(layout.target_boxes))
+        area = self.grid.area * self.outside
+        self.picture = _Atlas(self.grid, *picture)
+        cell = (right - left) * (bottom - top) / ATLAS_CELLS**2
+        self.picture_area = np.minimum(1.0, self.picture.sums(area) / cell)
+        self.box = self.box_area = None
+        if around:
+            self.box = _Atlas(self.grid, *around)
+            xmin, ymin, xmax, ymax = layout.target_boxes[0]
+            cell = (xmax - xmin) * (ymax - ymin) * (2 * BOX_ATLAS_REACH / BOX_ATLAS_CELLS) ** 2
+            self.box_area = np.minimum(1.0, self.box.sums(area) / cell)
+        self.distance_area = self.by_distance(area) / ((right - left) * (bottom - top))
+
+    def by_distance(self, values: Floats) -> Floats:
+        """Sums of values of the grid's cells in each bin of the distance profile."""
+        sums = np.bincount(self._distances.ravel(), values.ravel(), len(DISTANCES) + 1)
+        return np.asarray(sums, np.float64)
+
+    def _distances_of(self, near: Floats, boxes: int) -> NDArray[np.intp]:
+        """The bin of each cell."""
+        bins = np.full(self.grid.area.shape, len(DISTANCES), np.intp)
+        for place, reached in enumerate(cells_of(near, self.grid.xs, self.grid.ys)):
+            bins[reached] = len(DISTANCES) - 1 - place // boxes
+        return bins
+
+
+# The heatmaps of an image follow each other.
+_surroundings = functools.lru_cache(maxsize=16)(_Surroundings)
 
 
 def _around(box: Rectangle, layout: Layout) -> tuple[Floats, Floats]:
@@ -152,52 +186,14 @@ def _around(box: Rectangle, layout: Layout) -> tuple[Floats, Floats]:
     return across, np.clip((ymin + ymax) / 2 + steps * (ymax - ymin), top, bottom)
 
 
-def _blocks(values: Floats, columns: NDArray[np.intp], rows: NDArray[np.intp]) -> Floats:
-    """Sums of `values` between neighbouring rows and columns; shape (len(rows) - 1, len(columns) - 1)."""
-    sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    sums[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
-    blocks = np.diff(np.diff(sums[np.ix_(rows, columns)], axis=0), axis=1)
-    return np.asarray(np.maximum(0.0, blocks))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Distances:
-    """Which cells of a grid lie how far from the boxes.
-
-    Attributes:
-        grid: has every edge of the boxes, of what lies within each distance of them, and of allowed ground.
-        nearest: the bin of each cell: 0 inside and on allowed ground, then those of the distance profile.
-        content: area of the content.
-    """
-
-    grid: Grid
-    nearest: NDArray[np.intp]
-    content: float
-
-    def sums(self, values: Floats) -> Floats:
-        """The sums of values of the cells in each bin of the distance profile."""
-        sums = np.bincount(self.nearest.ravel(), values.ravel(), len(DISTANCES) + 2)
-        return np.asarray(sums[1:], np.float64)
-
-
-@functools.lru_cache(maxsize=16)
-def _distances(layout: Layout, cells: tuple[int, ...]) -> _Distances:
-    """How far from the boxes every place is, in cells of a heatmap of that shape.
+def _within_reach(layout: Layout, cells: tuple[int, ...]) -> Floats:
+    """What lies within each distance of each box, the farthest first; shape (distances * boxes, 4).
 
     What lies within a distance d of a union of boxes, across and down, is the union of the boxes with d
     added on every side.
     """
-    view = layout.view
+    view, content = layout.view, np.array(layout.view.content)
     step = np.array([-view.width, -view.height, view.width, view.height]) / np.tile(cells[::-1], 2)
-    boxes, content = np.array(layout.target_boxes), np.array(view.content)
     lowest, highest = np.tile(content[:2], 2), np.tile(content[2:], 2)
-    wider = [np.clip(boxes + distance * step, lowest, highest) for distance in (0.0, *DISTANCES)]
-    edges = np.concatenate([content[None], np.reshape(layout.allowed, (-1, 4)), *wider])
-    grid = Grid.spanned(view, edges[:, 0::2], edges[:, 1::2])
-    nearest = np.full(grid.area.shape, len(wider), np.intp)
-    # The farthest first: of what several reach, the nearest stays.
-    bins = np.repeat(np.arange(len(wider))[::-1], len(boxes)).tolist()
-    for bin_, reached in zip(bins, cells_of(np.concatenate(wider[::-1]), grid.xs, grid.ys), strict=True):
-        nearest[reached] = bin_
-    nearest[grid.covered(layout.allowed)] = 0
-    return _Distances(grid, nearest, float(np.prod(content[2:] - content[:2])))
+    wider = np.array(layout.target_boxes) + step * np.array(DISTANCES[::-1])[:, None, None]
+    return np.asarray(np.clip(wider, lowest, highest)).reshape(-1, 4)
