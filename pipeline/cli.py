@@ -184,7 +184,7 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
     )
     from apache_beam.runners.runner import create_runner
 
-    from pipeline.launch import LOCAL_RUNNER
+    from pipeline.launch import LOCAL_RUNNER, RunOptions
     from pipeline.stores import reach_stores
 
     known = _BeamArgumentParser(allow_abbrev=False, prog="gradcam-audit run")
@@ -200,7 +200,7 @@ def _beam_options(rest: Sequence[str]) -> tuple[Any, str]:
             f"unknown argument {flag!r}{did_you_mean(flag, valid)}; "
             "see gradcam-audit run --help, and the options of Beam's runners"
         )
-    beam_options = PipelineOptions(rest)
+    beam_options = RunOptions(rest)
     reach_stores(beam_options)
     asked = beam_options.view_as(StandardOptions).runner
     # The same runner in this process, by the name that users know, without Beam's try at a download.

@@ -142,7 +142,7 @@ def make_score(
         cluster=cluster,
         map_height=1,
         map_width=1,
-        heatmap=[1.0],
+        heatmap=np.float32([1.0]).tobytes(),
         slices=[Slice(key, value) for key, value in (slices or {}).items()],
         position=position,
         shard="00000",

@@ -4,6 +4,7 @@ import dataclasses
 import random
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.testing import test_pipeline as beam_testing
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
@@ -137,7 +138,8 @@ def test_a_slice_shows_its_own_images():
 
 
 def test_what_is_shown_of_an_image():
-    row = dataclasses.replace(score("a", 0.25), heatmap=[1.0, 0.0], map_height=1, map_width=2)
+    heatmap = np.float32([1.0, 0.0]).tobytes()
+    row = dataclasses.replace(score("a", 0.25), heatmap=heatmap, map_height=1, map_width=2)
     ((_, (_, key, (shown,))), *_) = candidates_of(row, CAT)
 
     assert (False, 0.25, "a") == key

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -153,7 +154,7 @@ def a_full_and_an_empty_score() -> list[Score]:
         residual=-0.5,
         donor_class="dog",
         cluster="c",
-        heatmap=[0.5],
+        heatmap=np.float32([0.5]).tobytes(),
     )
     optional = ["target_class", "target_name", "target_logit", "target_probability", "correct", "heatmap"]
     empty = dataclasses.replace(make_score(example_id="b.png", status="no_box"), **dict.fromkeys(optional))
@@ -161,8 +162,11 @@ def a_full_and_an_empty_score() -> list[Score]:
 
 
 def as_rows(records: Sequence[Any], table: str) -> list[dict[str, Any]]:
-    """What a table should hold of records: its columns, slices as dicts."""
+    """What a table should hold of records: its columns, slices as dicts, heatmaps as lists."""
     rows = [dataclasses.asdict(record) for record in records]
+    for row in rows:
+        if row.get("heatmap") is not None:
+            row["heatmap"] = np.frombuffer(row["heatmap"], "<f4").tolist()
     return [{name: row[name] for name in COLUMNS[table]} for row in rows]
 
 

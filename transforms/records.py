@@ -230,6 +230,7 @@ class Score:
     described in `docs/metrics.md`. `position`, `shard`, `scene` and `outside` do not reach the table.
 
     Attributes:
+        heatmap: one of those of the explanation; None without a target class.
         scene: for scores that are summarised and have status `ok`.
         outside: None until `LocateHeat` has found it in the scene; too large to travel with every row.
     """
@@ -261,7 +262,7 @@ class Score:
     cluster: Optional[str]
     map_height: int
     map_width: int
-    heatmap: Optional[List[float]]
+    heatmap: Optional[bytes]
     slices: List[Slice]
     position: int
     shard: str

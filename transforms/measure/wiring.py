@@ -114,22 +114,23 @@ def located(score: Score, allowed: Allowed = _NOTHING_ALLOWED) -> Score:
         (name, tuple(rectangles((b for b in shown if b.name == name), scene.view_width, scene.view_height)))
         for name in sorted({box.name for box in shown})
     ]
-    outside = _outside(tuple(score.heatmap), (score.map_height, score.map_width), layout, tuple(others))
+    outside = _outside(score.heatmap, (score.map_height, score.map_width), layout, tuple(others))
     return Score(**{name: getattr(score, name) for name in _BUT_OUTSIDE}, outside=outside)
 
 
 # The heatmaps of an image follow each other, and on many heads two methods have the same.
 @functools.lru_cache(maxsize=16)
 def _outside(
-    values: tuple[float, ...],
-    shape: tuple[int, int],
-    layout: Layout,
-    others: tuple[tuple[str, tuple[Rectangle, ...]], ...],
+    data: bytes, shape: tuple[int, int], layout: Layout, others: tuple[tuple[str, tuple[Rectangle, ...]], ...]
 ) -> Outside:
-    heatmap = np.array(values).reshape(shape)
+    heatmap = _heatmap(data, shape)
     found = {name: _bytes(values) for name, values in vars(outside_heat(heatmap, layout)).items()}
     shares = company(heatmap, layout, dict(others))
     return Outside(**found, company=[Company(name, *of_class) for name, of_class in shares.items()])
+
+
+def _heatmap(data: bytes, shape: tuple[int, int]) -> Floats:
+    return np.frombuffer(data, "<f4").reshape(shape).astype(np.float64)
 
 
 def _bytes(values: Floats | None) -> bytes:
@@ -143,8 +144,8 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
     shape = (explanation.map_height, explanation.map_width)
     measured: dict[bytes, tuple[str, dict[str, Any]]] = {}  # on many heads two methods have the same map
     for method, data in zip(explanation.methods, explanation.heatmaps, strict=True):
-        heatmap = np.frombuffer(data, "<f4").reshape(shape).astype(np.float64)
         if data not in measured:
+            heatmap = _heatmap(data, shape)
             status = status_of(heatmap, layout)
             measured[data] = status, vars(measure(heatmap, layout)) if status == "ok" else _UNMEASURED
         status, measures = measured[data]
@@ -171,7 +172,7 @@ def score(explanation: Explanation, allowed: Allowed = _NOTHING_ALLOWED) -> Iter
             cluster=explanation.cluster,
             map_height=explanation.map_height,
             map_width=explanation.map_width,
-            heatmap=None if explanation.target_class is None else heatmap.ravel().tolist(),
+            heatmap=None if explanation.target_class is None else data,
             slices=explanation.slices,
             position=explanation.position,
             shard=explanation.shard,

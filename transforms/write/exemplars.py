@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from transforms.exemplars import Exemplar, Showing
 from transforms.records import Finding, Score, Swap
 from transforms.write.manifest import FLAGS
@@ -119,7 +121,7 @@ def _shown(score: Score, scene: Any) -> Exemplar:
         ],
         map_height=score.map_height,
         map_width=score.map_width,
-        heatmap=score.heatmap,
+        heatmap=None if score.heatmap is None else np.frombuffer(score.heatmap, "<f4").tolist(),
     )
 
 

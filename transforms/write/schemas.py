@@ -8,6 +8,7 @@ same table in `transforms.records`; to add one, add it to both.
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -210,7 +211,9 @@ def _sort_key(record: Any, names: Sequence[str]) -> list[tuple[bool, Any]]:
 
 
 def _plain(value: Any, kind: pa.DataType) -> Any:
-    """Records within a list as dicts; everything else is plain already."""
+    """Records within a list as dicts, bytes of a list as its values; everything else is plain already."""
+    if isinstance(value, bytes) and pa.types.is_list(kind):
+        return np.frombuffer(value, "<f4")
     if value is not None and pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
         names = [field.name for field in kind.value_type]
         return [{name: getattr(entry, name) for name in names} for entry in value]
