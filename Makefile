@@ -55,8 +55,8 @@ $(AIRFLOW_INSTALLED):
 demo: $(INSTALLED)  ## plant a shortcut in made-up images, train two models, audit them
 	$(BIN)/gradcam-audit demo
 
-test: $(INSTALLED)  ## run the default test suite
-	$(BIN)/pytest
+test: $(INSTALLED)  ## run the default test suite, on up to four cores
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)  ## run what the default suite leaves out: every family of keras.applications
 	$(BIN)/pytest -m slow

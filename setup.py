@@ -61,6 +61,7 @@ setup(
             "pydicom",
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",  # half the time on two cores
             "ruff",
             "scipy-stubs",
             "types-html5lib",

@@ -1,13 +1,13 @@
-"""Fixtures: where the shared real data stands, models that are made once, a store that is lost."""
+"""Fixtures: where the shared real data stands, models that are made once, a store that is lost.
+
+Beam and TensorFlow are imported where they are used: the process that only hands out the tests needs neither.
+"""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
-
-from .builders import save_model
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,12 +24,16 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny CNN with a GAP head and three classes, 16x16 input."""
+    from .builders import save_model
+
     return save_model(tmp_path_factory.mktemp("models") / "tiny.keras")
 
 
 @pytest.fixture(scope="session")
 def flat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a Flatten + Dense head, on which Grad-CAM and HiResCAM differ."""
+    from .builders import save_model
+
     return save_model(tmp_path_factory.mktemp("models") / "flat.keras", head="flat", seed=1)
 
 
@@ -40,6 +44,7 @@ class NotFoundError(Exception):
 @pytest.fixture
 def no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store in which nothing can be opened."""
+    from apache_beam.io.filesystems import FileSystems
 
     def lost(path: str, **_: Any) -> Any:
         raise NotFoundError(f"404 {path}")

@@ -182,8 +182,10 @@ def as_row(record: Any) -> dict[str, Any]:
     row = dict(vars(record))
     for internal in ("position", "shard", "scene", "outside"):
         row.pop(internal, None)
-    if row.get("heatmap") is not None:
-        row["heatmap"] = np.float32(row["heatmap"]).tolist()
+    heatmap = row.get("heatmap")
+    if heatmap is not None:
+        packed = isinstance(heatmap, bytes)
+        row["heatmap"] = (np.frombuffer(heatmap, "<f4") if packed else np.float32(heatmap)).tolist()
     if "slices" in row:
         row["slices"] = [vars(entry) for entry in row["slices"]]
     if row.get("exemplar_details") is not None:
