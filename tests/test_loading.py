@@ -18,7 +18,7 @@ import tensorflow as tf
 from transforms.errors import ModelError
 from transforms.explain import load_engine
 from transforms.explain.engine import Engine
-from transforms.explain.loading import _KerasModel, content_hash
+from transforms.explain.loading import _KerasModel, content_hash, size_of
 from transforms.explain.program import Program, Request
 
 from .builders import save_model
@@ -118,6 +118,15 @@ def test_the_content_hash_is_of_what_the_files_hold(tmp_path: Path) -> None:
     with second.open("ab") as file:
         file.write(b" ")
     assert content_hash(str(first)) != content_hash(str(second))
+
+
+def test_the_size_of_a_model_is_that_of_its_files(tmp_path: Path) -> None:
+    file, folder = save_model(tmp_path / "a.keras"), tmp_path / "saved"
+    keras.models.load_model(file).export(folder, verbose=False)
+
+    assert file.stat().st_size == size_of(str(file))
+    parts = [folder / "saved_model.pb", folder / "fingerprint.pb", *(folder / "variables").iterdir()]
+    assert sum(part.stat().st_size for part in parts) == size_of(str(folder))
 
 
 def test_a_file_that_holds_a_layer_is_no_model(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from transforms.explain.folding import folded
 
-# Of each thread of a CPU; more at once take longer for each, and more memory.
-_IMAGES_OF_THREAD = 4
+# Of each thread of a CPU; more at once take longer for each, and more memory. But weights that no cache holds
+# are read once a pass.
+_IMAGES_OF_THREAD, _IMAGES_OF_HEAVY = 4, 16
+_HEAVY = 64 * 2**20
 # A single pass leaves a device idle between its operations.
 _LEAST_SIDE_BY_SIDE = 2
 
@@ -45,11 +47,20 @@ def devices() -> list[str]:
     return names
 
 
-def images_in_a_pass(batch_size: int) -> int:
-    """How many of a batch are computed at once: all on a GPU; on a CPU fewer, with passes side by side."""
+def images_in_a_pass(batch_size: int, model_size: int) -> int:
+    """How many of a batch are computed at once: all on a GPU; on a CPU fewer, with passes side by side.
+
+    Args:
+        batch_size: images of a batch. Twice as many at most are computed at a time because of a heavy model.
+        model_size: bytes of the model.
+    """
     if tf.config.list_physical_devices("GPU"):
         return batch_size
-    return min(batch_size, _IMAGES_OF_THREAD * _threads_of_a_pass())
+    threads = _threads_of_a_pass()
+    images = _IMAGES_OF_THREAD * threads
+    if model_size > _HEAVY:
+        images = max(images, min(_IMAGES_OF_HEAVY * threads, 2 * batch_size // passes_side_by_side()))
+    return min(batch_size, images)
 
 
 def passes_side_by_side() -> int:

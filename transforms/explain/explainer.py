@@ -21,6 +21,7 @@ from transforms.explain.devices import images_in_a_pass, one_thread_a_pass
 from transforms.explain.engine import Engine
 from transforms.explain.explanations import Explanations
 from transforms.explain.load import load_engine
+from transforms.explain.loading import size_of
 from transforms.explain.settings import ExplainSettings, ModelSettings, Preprocess
 from transforms.explain.targets import NO_TARGET, ClassMap, Target, plan_targets
 from transforms.geometry import View, plan_view
@@ -109,7 +110,7 @@ def _shared_engine(sha256: str, model: str, how: str, groups: tuple[tuple[int, .
         settings.path,
         methods=explain.methods,
         target_layer=settings.target_layer,
-        batch_size=images_in_a_pass(explain.batch_size),
+        batch_size=images_in_a_pass(explain.batch_size, size_of(settings.path)),
         precision=explain.precision,
         preprocess=settings.preprocess,
         groups=groups,

@@ -97,9 +97,23 @@ def content_hash(path: str) -> str:
     file = _checked(path)
     if file.is_file():
         return _file_hash(file)
-    parts = sorted(part for part in file.rglob("*") if part.is_file())
-    listing = [f"{part.relative_to(file).as_posix()} {_file_hash(part)}\n" for part in parts]
+    listing = [f"{part.relative_to(file).as_posix()} {_file_hash(part)}\n" for part in _parts(file)]
     return hashlib.sha256("".join(listing).encode()).hexdigest()
+
+
+def size_of(path: str) -> int:
+    """Bytes of a model file, or of all files of a SavedModel.
+
+    Raises:
+        ModelError: as `content_hash`.
+    """
+    file = _checked(path)
+    return sum(part.stat().st_size for part in ([file] if file.is_file() else _parts(file)))
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The files of a SavedModel."""
+    return sorted(part for part in folder.rglob("*") if part.is_file())
 
 
 class _KerasModel:
