@@ -94,7 +94,7 @@ class Heat:
         boxed = bool(outside.box_heat)
         sums = units["picture_heat"].sum() * np.array([1, boxed])
         heats = np.concatenate([masks @ units[f"{name}_heat"] for name, masks in MASKS.items()])
-        self.numbers += np.concatenate(
+        self.numbers += np.concatenate(  # in the order of `_SIZES`
             [
                 [1, boxed],
                 *units.values(),
