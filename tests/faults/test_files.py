@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,18 +44,21 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
 
 def disturbed(monkeypatch: pytest.MonkeyPatch, folder: Path, run_id: str, fault: Callable[[], Any]) -> int:
     """The exit status of a run in whose middle, once images are explained, something happens."""
-    usual, done = Explainer.explain, []
+    usual, left = Explainer.explain, [fault]
 
     def explain(self: Explainer, *arguments: Any) -> Any:
         explained = usual(self, *arguments)
-        if not done:
-            done.append(fault())
+        with taking:  # batches are explained in several threads
+            happening = left.pop() if left else None
+        if happening is not None:
+            happening()
         return explained
 
+    taking = threading.Lock()
     with monkeypatch.context() as broken:
         broken.setattr(Explainer, "explain", explain)
         status = main(["run", str(folder / "config.yaml"), "--run-id", run_id])
-    assert done
+    assert not left
     return status
 
 
