@@ -52,7 +52,7 @@ def images_in_a_pass(batch_size: int, model_size: int) -> int:
 
     Args:
         batch_size: images of a batch. Twice as many at most are computed at a time because of a heavy model.
-        model_size: bytes of the model.
+        model_size: bytes of the model's files, most of which are weights.
     """
     if tf.config.list_physical_devices("GPU"):
         return batch_size

@@ -151,7 +151,8 @@ class ExplainSettings(Settings):
         32,
         ge=1,
         le=4096,
-        description="images in one pass on a GPU; on a CPU at most 4, with a pass on each core",
+        description="images in one pass on a GPU; on a CPU at most 4, or 16 of a model of more "
+        "than 64 MiB, with a pass on each core",
     )
     precision: Literal["float32", "bfloat16"] = pydantic.Field(
         "float32",

@@ -166,7 +166,7 @@ class _Surroundings:
         return np.asarray(sums, np.float64)
 
     def _distances_of(self, near: Floats, boxes: int) -> NDArray[np.intp]:
-        """The bin of each cell."""
+        """The bin of the distance profile of each cell: the nearest, which comes last."""
         bins = np.full(self.grid.area.shape, len(DISTANCES), np.intp)
         for place, reached in enumerate(cells_of(near, self.grid.xs, self.grid.ys)):
             bins[reached] = len(DISTANCES) - 1 - place // boxes
