@@ -78,12 +78,19 @@ class Grid:
 
     def heat(self, heatmap: Floats) -> Floats:
         """Heat in each cell."""
-        if heatmap.shape not in self._weights:
-            down = interval_weights(self.ys, self._view.height, heatmap.shape[0])
-            across = interval_weights(self.xs, self._view.width, heatmap.shape[1])
-            self._weights[heatmap.shape] = down, across.T
-        down, across = self._weights[heatmap.shape]
+        down, across = self.weights(heatmap.shape)
         return np.asarray(down @ heatmap @ across)
+
+    def weights(self, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """What gives the heat in each cell from both sides of a heatmap of a shape (h, w).
+
+        Returns:
+            Weights of shapes (len(ys) - 1, h) and (w, len(xs) - 1).
+        """
+        if shape not in self._weights:
+            down = interval_weights(self.ys, self._view.height, shape[0])
+            self._weights[shape] = down, interval_weights(self.xs, self._view.width, shape[1]).T
+        return self._weights[shape]
 
     def covered(self, boxes: Sequence[Rectangle]) -> NDArray[np.bool_]:
         """Which cells lie in any of the boxes."""

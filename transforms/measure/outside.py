@@ -11,7 +11,6 @@ import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from transforms.geometry import Floats, Rectangle
 from transforms.measure.localization import Grid, Layout
@@ -23,6 +22,11 @@ from transforms.regions import (
     cells_of,
     clip,
 )
+
+# From none to the end of the picture, in a column.
+_REACHES = np.array([[0.0], *([distance] for distance in DISTANCES), [np.inf]])
+# So many boxes share a grid for all distances; with more a grid for each takes less time.
+_FEW = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +61,15 @@ def outside_heat(heatmap: Floats, layout: Layout) -> OutsideHeat:
         layout: the target's boxes.
     """
     around = _surroundings(layout, heatmap.shape)
-    heat = around.grid.heat(heatmap) * around.outside / layout.masses(heatmap)[2]
+    shares = heatmap / layout.masses(heatmap)[2]
+    heat = around.grid.heat(shares) * around.outside
     return OutsideHeat(
         picture_heat=around.picture.sums(heat),
         picture_area=around.picture_area,
         box_heat=None if around.box is None else around.box.sums(heat),
         box_area=around.box_area,
-        distance_heat=around.by_distance(heat),
-        distance_area=around.distance_area,
+        distance_heat=around.rings @ shares.ravel(),
+        distance_area=around.ring_areas,
     )
 
 
@@ -122,14 +127,14 @@ class _Surroundings:
 
     Args:
         layout: the boxes.
-        cells: shape of the heatmap; its cells are the unit of distance.
+        cells: shape (h, w) of the heatmap; its cells are the unit of distance.
 
     Attributes:
-        grid: has every edge of the boxes, of allowed ground, of both atlases, and of what lies within each
-            distance of the boxes.
+        grid: has every edge of the boxes, of allowed ground and of both atlases.
         outside: its cells outside the target's boxes and allowed ground.
         picture, box: the atlases, None for that of several boxes.
-        picture_area, box_area, distance_area: as in `OutsideHeat`.
+        rings: how much each cell of the heatmap gives to each bin of the distance profile, shape (8, h * w).
+        picture_area, box_area, ring_areas: areas as in `OutsideHeat`.
     """
 
     def __init__(self, layout: Layout, cells: tuple[int, ...]) -> None:
@@ -137,17 +142,10 @@ class _Surroundings:
         steps = np.arange(ATLAS_CELLS + 1) / ATLAS_CELLS
         picture = left + steps * (right - left), top + steps * (bottom - top)
         around = _around(layout.target_boxes[0], layout) if len(layout.target_boxes) == 1 else None
-        near = _within_reach(layout, cells)
-        edges = [
-            (layout.grid.xs, layout.grid.ys),
-            (near[:, 0::2].ravel(), near[:, 1::2].ravel()),
-            picture,
-            *([around] if around else []),
-        ]
+        edges = [(layout.grid.xs, layout.grid.ys), picture, *([around] if around else [])]
         across, down = (np.concatenate(of_axis) for of_axis in zip(*edges, strict=True))
         self.grid = Grid.spanned(layout.view, across, down)
         self.outside = layout.parts(self.grid)[1]
-        self._distances = self._distances_of(near, len(layout.target_boxes))
         area = self.grid.area * self.outside
         self.picture = _Atlas(self.grid, *picture)
         cell = (right - left) * (bottom - top) / ATLAS_CELLS**2
@@ -158,19 +156,8 @@ class _Surroundings:
             xmin, ymin, xmax, ymax = layout.target_boxes[0]
             cell = (xmax - xmin) * (ymax - ymin) * (2 * BOX_ATLAS_REACH / BOX_ATLAS_CELLS) ** 2
             self.box_area = np.minimum(1.0, self.box.sums(area) / cell)
-        self.distance_area = self.by_distance(area) / ((right - left) * (bottom - top))
-
-    def by_distance(self, values: Floats) -> Floats:
-        """Sums of values of the grid's cells in each bin of the distance profile."""
-        sums = np.bincount(self._distances.ravel(), values.ravel(), len(DISTANCES) + 1)
-        return np.asarray(sums, np.float64)
-
-    def _distances_of(self, near: Floats, boxes: int) -> NDArray[np.intp]:
-        """The bin of the distance profile of each cell: the nearest, which comes last."""
-        bins = np.full(self.grid.area.shape, len(DISTANCES), np.intp)
-        for place, reached in enumerate(cells_of(near, self.grid.xs, self.grid.ys)):
-            bins[reached] = len(DISTANCES) - 1 - place // boxes
-        return bins
+        self.rings, areas = _rings(layout, cells)
+        self.ring_areas = areas / ((right - left) * (bottom - top))
 
 
 # The heatmaps of an image follow each other.
@@ -186,14 +173,50 @@ def _around(box: Rectangle, layout: Layout) -> tuple[Floats, Floats]:
     return across, np.clip((ymin + ymax) / 2 + steps * (ymax - ymin), top, bottom)
 
 
+def _rings(layout: Layout, cells: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """The bins of the distance profile: weights of the heatmap's cells in each, and areas.
+
+    A bin is a ring: what lies within one distance of the boxes and not within the one before.
+
+    Args:
+        layout: the boxes.
+        cells: shape (h, w) of the heatmap.
+
+    Returns:
+        Shapes (8, h * w) and (8,).
+    """
+    reached = _within_reach(layout, cells)
+    count = len(reached) - 1
+    # One grid serves all rings of few boxes; that of many would have the square of all their edges.
+    at_once = count if len(layout.target_boxes) <= _FEW else 1
+    found = [_rings_between(layout, cells, reached[k : k + at_once + 1]) for k in range(0, count, at_once)]
+    weights, areas = zip(*found, strict=True)
+    return np.concatenate(weights), np.concatenate(areas)
+
+
+def _rings_between(layout: Layout, cells: tuple[int, ...], reached: Floats) -> tuple[Floats, Floats]:
+    """As `_rings`, of those between consecutive ones of `_within_reach`, shape (rings + 1, boxes, 4)."""
+    # The farthest first; the nearest last, and then what is no part of the picture.
+    boxes = np.concatenate([reached[::-1].reshape(-1, 4), np.reshape(layout.allowed, (-1, 4))])
+    grid = Grid.spanned(layout.view, boxes[:, 0::2], boxes[:, 1::2])
+    rings = np.full(grid.area.shape, -1, np.int8)
+    last = len(reached) - 2
+    for place, covered in enumerate(cells_of(boxes, grid.xs, grid.ys)):
+        rings[covered] = max(-1, last - place // reached.shape[1])
+    masks = (rings == np.arange(last + 1)[:, None, None]).astype(np.float64)
+    down, across = grid.weights(cells)
+    weights = down.T @ masks @ across.T
+    return weights.reshape(last + 1, -1), masks.reshape(last + 1, -1) @ grid.area.ravel()
+
+
 def _within_reach(layout: Layout, cells: tuple[int, ...]) -> Floats:
-    """What lies within each distance of each box, the farthest first; shape (distances * boxes, 4).
+    """The boxes, what lies within each distance of each, and the content; shape (distances + 2, boxes, 4).
 
     What lies within a distance d of a union of boxes, across and down, is the union of the boxes with d
     added on every side.
     """
-    view, content = layout.view, np.array(layout.view.content)
-    step = np.array([-view.width, -view.height, view.width, view.height]) / np.tile(cells[::-1], 2)
-    lowest, highest = np.tile(content[:2], 2), np.tile(content[2:], 2)
-    wider = np.array(layout.target_boxes) + step * np.array(DISTANCES[::-1])[:, None, None]
-    return np.asarray(np.clip(wider, lowest, highest)).reshape(-1, 4)
+    left, top, right, bottom = layout.view.content
+    across, down = layout.view.width / cells[1], layout.view.height / cells[0]
+    steps = _REACHES * np.array([-across, -down, across, down])
+    wider = np.array(layout.target_boxes) + steps[:, None]
+    return np.asarray(wider.clip((left, top, left, top), (right, bottom, right, bottom)))
