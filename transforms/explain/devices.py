@@ -8,8 +8,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from transforms.explain.folding import folded
-
 # Of each thread of a CPU; more at once take longer for each, and more memory. But weights that no cache holds
 # are read once a pass.
 _IMAGES_OF_THREAD, _IMAGES_OF_HEAVY = 4, 16
@@ -78,23 +76,18 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def compiled(
-    function: Callable[..., Any], specs: list[tf.TensorSpec], fold: bool, xla: bool | None = None
-) -> Any:
+def compiled(function: Callable[..., Any], specs: list[tf.TensorSpec], xla: bool | None = None) -> Any:
     """Traces a function once.
 
     Args:
         function: tensors in, a list of tensors out.
         specs: shape and type of each input.
-        fold: compute now what depends on the weights alone, which then must not change any more.
         xla: compile by XLA; None does so where there is a GPU, as on a CPU it is 2 to 20 times slower.
 
     Returns:
         A function of such tensors, which traces no more.
     """
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
-    if fold:
-        concrete = folded(concrete)
     if xla is None:
         xla = bool(tf.config.list_physical_devices("GPU"))
     if not xla:

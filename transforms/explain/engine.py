@@ -1,8 +1,9 @@
 """The engine: one graph from uint8 images to heatmaps, NumPy in and NumPy out.
 
-The model is traced once with its preprocessing inside, the gradient of the target's logit with respect
-to the cut is taken in that same graph (so only the head is differentiated), every method is computed
-from the same activations and gradients, and batch normalisation is folded into the convolutions.
+The model is traced once, with batch normalisation folded into its convolutions, and copied into each graph
+with the preprocessing before it. The gradient of the target's logit with respect to the cut is taken in the
+same graph (so only the head is differentiated), and every method is computed from the same activations and
+gradients.
 """
 
 import contextlib
@@ -241,7 +242,7 @@ class Engine:
                 self.__dict__.pop("_perturbation", None)  # made for the old batch size
 
     def _trace(self, columns: int, batch: int | None = None) -> Anatomy:
-        """Traces and differentiates the graph for that many target columns, and folds its weights."""
+        """Traces and differentiates the graph for that many target columns."""
         found: list[Anatomy] = []
         batch = batch or self.batch_size
 
@@ -269,7 +270,7 @@ class Engine:
 
     def _compiled(self, function: Callable[..., Any], batch: int, *specs: tf.TensorSpec) -> Any:
         images = tf.TensorSpec((batch, *self.input_size, 3), tf.uint8)
-        return compiled(function, [images, *specs], self._program.is_fixed)
+        return compiled(function, [images, *specs])
 
     def _expect_gradients(self, seen: bool) -> None:
         """Tells a model whose gradient is zero everywhere from a first batch that happens to have no heat.

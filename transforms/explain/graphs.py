@@ -1,9 +1,15 @@
 """Copy a part of a traced graph into another."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context
+
+_COPIES = itertools.count()
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
 
 
 def copied(
@@ -38,15 +44,44 @@ def copied(
             elif _node(name) not in seen:
                 seen.add(_node(name))
                 left.append(_node(name))
+    _name_loops_anew(part)
     made = [name for name in wanted if name not in given]
-    tensors = tf.graph_util.import_graph_def(
+    calls = [graph.get_operation_by_name(node.name) for node in part.node if node.op in _CALLS]
+    imported = tf.graph_util.import_graph_def(
         part,
         input_map={name: current.capture(given[name]) for name in sorted(used)},
-        return_elements=made,
+        return_elements=[*made, *(call.name for call in calls)],
         name="copied",
     )
+    tensors, copies = imported[: len(made)], imported[len(made) :]
+    for call, copy in zip(calls, copies, strict=True):
+        copy._gradient_function = call._gradient_function  # how it is differentiated, which no graph says
     found = {**given, **dict(zip(made, tensors, strict=True))}
     return [found[name] for name in wanted]
+
+
+def _name_loops_anew(definition: Any) -> None:
+    """Gives the functions of loops and branches names that those of no other copy have, in place.
+
+    Their gradients are made of functions that are named after them: of two copies with functions of the same
+    names only one could be differentiated.
+    """
+    library, suffix = definition.library, f"_copy_{next(_COPIES)}"
+    nodes = [*definition.node, *(node for function in library.function for node in function.node_def)]
+    called = [
+        value
+        for node in nodes
+        if node.op in _CONTROL_FLOW
+        for attribute in node.attr.values()
+        for value in (attribute.func, *attribute.list.func)
+        if value.name
+    ]
+    names = {value.name for value in called}
+    renamed = [function for function in library.function if function.signature.name in names]
+    for value in (*called, *(function.signature for function in renamed)):
+        value.name += suffix
+    for function in renamed:
+        context.context().add_function_def(function)  # what is imported is looked for there when it runs
 
 
 def _node(name: str) -> str:

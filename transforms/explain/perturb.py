@@ -13,9 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from transforms.explain.devices import compiled
-from transforms.explain.graphs import copied
 from transforms.explain.methods import ablationcam, scorecam
-from transforms.explain.model import Anatomy
+from transforms.explain.model import Anatomy, Cut
 from transforms.explain.program import Program, map_of
 from transforms.progress import PROGRESS
 
@@ -46,15 +45,15 @@ class Perturbation:
             maps = [map_of(cut.tensor, cut) for cut in anatomy.cuts]
             return [anatomy.logits, *maps, *(cut.tensor for cut in anatomy.cuts)]
 
-        self._look = self._compiled(look, [self._image])
+        self._look = compiled(look, [self._image])
         self._cuts = found[0].cuts
-        self._masked = self._compiled(
+        self._masked = compiled(
             self._logits_of_masked,
             [self._image, tf.TensorSpec((batch_size, height, width), tf.float32)],
         )
         self._ablated = [
-            self._compiled(*_from_cut(program, batch_size, index))
-            for index in range(len(self._cuts))
+            self._without_channels(index, cut)
+            for index, cut in enumerate(self._cuts)
             if "ablationcam" in methods
         ]
 
@@ -120,49 +119,29 @@ class Perturbation:
         high = tf.reduce_max(upsampled, axis=(1, 2), keepdims=True)
         return tf.math.divide_no_nan(upsampled - low, high - low)
 
-    def _compiled(self, function: Callable[..., Any], specs: list[tf.TensorSpec]) -> Any:
-        return compiled(function, specs, self._program.is_fixed)
+    def _without_channels(self, index: int, cut: Cut) -> Any:
+        """A function of an image, its cut and a batch of channels: the logits with each channel at zero.
 
+        The cut is fed in the middle of the graph: where it separates the image from the logits, only the head
+        is computed.
+        """
+        axis = next(i for i, parts in enumerate(cut.layout) if parts and parts[0].role == "channel")
+        shape = cut.tensor.shape
 
-def _from_cut(
-    program: Program, batch_size: int, index: int
-) -> tuple[Callable[..., Any], list[tf.TensorSpec]]:
-    """A function of an image, its cut and a batch of channels: the logits with each channel at zero.
+        def without(image: tf.Tensor, raw: tf.Tensor, channels: tf.Tensor) -> list[tf.Tensor]:
+            kept = 1 - tf.one_hot(channels, shape[axis], dtype=raw.dtype)
+            alone = [self._batch, *(shape[i] if i == axis else 1 for i in range(1, shape.rank))]
+            images = tf.tile(self._program.normalised(image), (self._batch, 1, 1, 1))
+            return [self._program.dissect(images, {index: raw * tf.reshape(kept, alone)}).logits]
 
-    The cut is fed in the middle of the graph: where it separates the image from the logits, only the head is
-    computed.
-
-    Returns:
-        The function, and what it takes.
-    """
-    size = program.image_input.size
-    found: list[Anatomy] = []
-
-    def whole(images: tf.Tensor) -> tf.Tensor:
-        found.append(program.dissect(program.normalised(images)))
-        return found[0].logits
-
-    images = tf.TensorSpec((batch_size, *size, 3), tf.uint8)
-    traced = tf.function(whole, autograph=False).get_concrete_function(images)
-    (anatomy,) = found
-    cut = anatomy.cuts[index]
-    axis = next(i for i, parts in enumerate(cut.layout) if parts and parts[0].role == "channel")
-    shape = cut.tensor.shape
-
-    def without(image: tf.Tensor, raw: tf.Tensor, channels: tf.Tensor) -> list[tf.Tensor]:
-        kept = 1 - tf.one_hot(channels, shape[axis], dtype=raw.dtype)
-        alone = [batch_size, *(shape[i] if i == axis else 1 for i in range(1, shape.rank))]
-        given = {
-            traced.inputs[0].name: tf.tile(image, (batch_size, 1, 1, 1)),
-            cut.tensor.name: raw * tf.reshape(kept, alone),
-        }
-        return copied(traced.graph, [anatomy.logits.name], given)
-
-    return without, [
-        tf.TensorSpec((1, *size, 3), tf.uint8),
-        tf.TensorSpec((1, *shape[1:]), cut.tensor.dtype),
-        tf.TensorSpec((batch_size,), tf.int32),
-    ]
+        return compiled(
+            without,
+            [
+                self._image,
+                tf.TensorSpec((1, *shape[1:]), cut.tensor.dtype),
+                tf.TensorSpec((self._batch,), tf.int32),
+            ],
+        )
 
 
 def _most_varied(activations: NDArray[np.float32], budget: int) -> NDArray[np.int64]:

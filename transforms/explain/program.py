@@ -1,6 +1,7 @@
 """A classifier and how it is to be explained: what every traced graph of an engine begins with."""
 
 import dataclasses
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from transforms.errors import ModelError, UnknownClassError
+from transforms.explain.folding import folded
+from transforms.explain.graphs import copied
 from transforms.explain.inputs import filled, find_image_input
 from transforms.explain.layout import as_map
 from transforms.explain.loading import Classifier
@@ -41,8 +44,42 @@ class Request:
     polarity: Polarity = "positive"
 
 
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """A classifier, traced by itself.
+
+    Attributes:
+        function: from normalised images, float32 (N, H, W, 3), to its logits and cuts.
+        anatomy: what was found when it was traced; of a trace that was folded since, the tensors are gone.
+    """
+
+    function: Any
+    anatomy: Anatomy
+
+    @property
+    def images(self) -> str:
+        """The name of the tensor of normalised images."""
+        return str(self.function.inputs[0].name)
+
+    def copied(self, given: Mapping[str, tf.Tensor], fed: Mapping[int, tf.Tensor]) -> Anatomy:
+        """The same in the graph that is being traced.
+
+        Args:
+            given: name of a tensor -> what stands for it.
+            fed: index of a cut -> what stands for it.
+        """
+        # What a traced function returns waits for all its weights to be read; what it is a copy of does not.
+        names = [tensor.op.inputs[0].name for tensor in self.function.outputs]
+        given = {**given, **{names[1 + index]: tensor for index, tensor in fed.items()}}
+        logits, *tensors = copied(self.function.graph, names, given)
+        cuts = [dataclasses.replace(c, tensor=t) for c, t in zip(self.anatomy.cuts, tensors, strict=True)]
+        return dataclasses.replace(self.anatomy, cuts=cuts, logits=logits)
+
+
 class Program:
-    """Calls a classifier inside a trace and finds its parts there.
+    """A classifier and its parts, for the graphs that are made of it.
+
+    Its weights must not change, for what they alone decide is computed once. Thread-safe.
 
     Args:
         classifier: the model.
@@ -56,18 +93,48 @@ class Program:
         self.classifier = classifier
         self.request = request
         self.image_input = find_image_input(classifier, request.preprocess.size, request.inputs)
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether its weights stay what they are."""
-        return True
+        self._lock = threading.RLock()
+        self._traces: dict[int, Trace] = {}
+        self._folded: dict[int, Trace] = {}
 
     def normalised(self, images: tf.Tensor) -> tf.Tensor:
         """What the model takes of uint8 RGB images of shape (N, H, W, 3): float32 of the same shape."""
         return normalised(images, self.request.preprocess)
 
-    def dissect(self, values: tf.Tensor) -> Anatomy:
-        """Calls the model on normalised images, float32 of shape (N, H, W, 3), and finds its parts."""
+    def dissect(self, values: tf.Tensor, fed: Mapping[int, tf.Tensor] | None = None) -> Anatomy:
+        """The model on normalised images, in the graph that is being traced, and its parts there.
+
+        Args:
+            values: float32 of shape (N, H, W, 3).
+            fed: index of a cut -> what stands for it, so that nothing before it is computed.
+        """
+        size = values.shape[0]
+        with self._lock:
+            if size not in self._folded:
+                trace = self.trace(size)
+                with tf.init_scope():
+                    self._folded[size] = Trace(folded(trace.function), trace.anatomy)
+        trace = self._folded[size]
+        return trace.copied({trace.images: values}, fed or {})
+
+    def trace(self, batch_size: int) -> Trace:
+        """The classifier as it is, traced once for each batch size."""
+        with self._lock:
+            if batch_size not in self._traces:
+                found: list[Anatomy] = []
+
+                def call(images: tf.Tensor) -> list[tf.Tensor]:
+                    found.append(self._anatomy(images))
+                    return [found[0].logits, *(cut.tensor for cut in found[0].cuts)]
+
+                images = tf.TensorSpec((batch_size, *self.image_input.size, 3), tf.float32)
+                with tf.init_scope():
+                    function = tf.function(call, autograph=False).get_concrete_function(images)
+                self._traces[batch_size] = Trace(function, found[0])
+            return self._traces[batch_size]
+
+    def _anatomy(self, values: tf.Tensor) -> Anatomy:
+        """Calls the model on normalised images and finds its parts."""
         inputs = filled(self.classifier, self.image_input, values, self.request.inputs)
         images = inputs[self.image_input.name]
         outputs, recorded = self.classifier.trace(inputs)

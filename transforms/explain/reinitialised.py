@@ -9,45 +9,28 @@ Biases and normalisation, which are vectors, stay as they are.
 """
 
 import contextlib
-import dataclasses
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from transforms.explain.graphs import copied
 from transforms.explain.model import Anatomy
-from transforms.explain.program import Program
+from transforms.explain.program import Program, Trace
 
 # The weights behind the explained layer only, or all.
 Part = Literal["head", "network"]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Trace:
-    """A trace of a classifier as it is.
-
-    Attributes:
-        graph: the traced graph.
-        images: what the classifier was called on.
-        anatomy: its parts.
-    """
-
-    graph: Any
-    images: tf.Tensor
-    anatomy: Anatomy
-
-
 class Reinitialised(Program):
     """A program that runs its classifier with weights drawn anew.
 
-    The classifier is traced as it is, and the trace copied with other weights in their places; so the
-    explained layers and the logits stand where those of the trained model do, whatever its file is. The copy
-    reads its weights from variables, so that one serves every draw.
+    The trace of the trained classifier is copied with other weights in their places; so the explained layers
+    and the logits stand where those of the trained model do, whatever its file is. The copy reads its weights
+    from variables, so that one serves every draw.
 
     Args:
         trained: the program of the trained model, which is left as it is.
@@ -56,12 +39,12 @@ class Reinitialised(Program):
 
     def __init__(self, trained: Program, batch_size: int) -> None:
         super().__init__(trained.classifier, trained.request)
-        self._traces: dict[int, _Trace] = {}
-        self._lock = threading.Lock()
+        self._source = trained
+        self._drawing = threading.Lock()
         # By the name of what they replace in every trace: the handle of a variable, or a constant.
         self._trained: dict[str, tf.Tensor] = {}
         self._behind: set[str] = set()
-        for source, values, behind in _weights(self._traced(batch_size)):
+        for source, values, behind in _weights(trained.trace(batch_size)):
             self._trained[source.name] = tf.constant(values)
             if behind:
                 self._behind.add(source.name)
@@ -76,7 +59,7 @@ class Reinitialised(Program):
             part: `head` for the weights behind the first explained layer, `network` for all.
             draw: numbers the draws; each has other weights.
         """
-        with self._lock:
+        with self._drawing:
             if (part, draw) not in self._draws:
                 self._draws[part, draw] = {
                     name: tf.constant(shuffled(values.numpy(), draw)) if self._is_in(part, name) else values
@@ -89,37 +72,14 @@ class Reinitialised(Program):
     def _is_in(self, part: Part, name: str) -> bool:
         return part == "network" or name in self._behind
 
-    @property
-    def is_fixed(self) -> bool:
-        """False: each draw has other weights."""
-        return False
-
-    def dissect(self, values: tf.Tensor) -> Anatomy:
+    def dissect(self, values: tf.Tensor, fed: Mapping[int, tf.Tensor] | None = None) -> Anatomy:
         """As for the trained model, in a copy of it with the drawn weights."""
-        trace = self._traced(values.shape[0])
-        anatomy, replaced = trace.anatomy, {trace.images.name: values}
+        trace = self._source.trace(values.shape[0])
+        given = {trace.images: values}
         for name, weight in self._weights.items():
-            is_handle = trace.graph.get_tensor_by_name(name).dtype == tf.resource
-            replaced[name] = weight.handle if is_handle else weight.read_value()
-        wanted = [anatomy.logits, *(cut.tensor for cut in anatomy.cuts)]
-        logits, *tensors = copied(trace.graph, [tensor.name for tensor in wanted], replaced)
-        cuts = [dataclasses.replace(c, tensor=t) for c, t in zip(anatomy.cuts, tensors, strict=True)]
-        return dataclasses.replace(anatomy, cuts=cuts, logits=logits)
-
-    def _traced(self, batch_size: int) -> _Trace:
-        if batch_size not in self._traces:
-            found: list[tuple[tf.Tensor, Anatomy]] = []
-
-            def trace(pixels: tf.Tensor) -> list[tf.Tensor]:
-                images = self.normalised(pixels)  # so that tensors are named as in a trained engine's trace
-                found.append((images, super(Reinitialised, self).dissect(images)))
-                return []
-
-            pixels = tf.TensorSpec((batch_size, *self.image_input.size, 3), tf.uint8)
-            with tf.init_scope():
-                traced = tf.function(trace, autograph=False).get_concrete_function(pixels)
-            self._traces[batch_size] = _Trace(traced.graph, *found[0])
-        return self._traces[batch_size]
+            is_handle = trace.function.graph.get_tensor_by_name(name).dtype == tf.resource
+            given[name] = weight.handle if is_handle else weight.read_value()
+        return trace.copied(given, fed or {})
 
 
 def shuffled(values: NDArray[Any], draw: int) -> NDArray[Any]:
@@ -129,16 +89,16 @@ def shuffled(values: NDArray[Any], draw: int) -> NDArray[Any]:
     return np.where(random.random(values.shape, np.float32) < 0.5, order, -order)
 
 
-def _weights(trace: _Trace) -> Iterator[tuple[tf.Tensor, NDArray[Any], bool]]:
+def _weights(trace: Trace) -> Iterator[tuple[tf.Tensor, NDArray[Any], bool]]:
     """The weights in a trace, their values, and whether each is used behind the first explained layer only.
 
     A weight is a variable or a constant that meets the image on its way, as the kernel of a convolution does.
     """
-    sources = {source.name: (source, values) for source, values in _sources(trace.graph)}
+    sources = {source.name: (source, values) for source, values in _sources(trace.function.graph)}
     origins: dict[str, set[str]] = {name: {name} for name in sources}
-    seen, behind = {trace.images.name}, {trace.anatomy.cuts[0].tensor.name}
+    seen, behind = {trace.images}, {trace.anatomy.cuts[0].tensor.name}
     uses: dict[str, set[bool]] = {}
-    for op in trace.graph.get_operations():  # in creation order, so inputs come before outputs
+    for op in trace.function.graph.get_operations():  # in creation order, so inputs come before outputs
         inputs, outputs = ({tensor.name for tensor in tensors} for tensors in (op.inputs, op.outputs))
         used = set().union(*(origins.get(name, set()) for name in inputs))
         if inputs & behind:
