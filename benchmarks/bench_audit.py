@@ -1,17 +1,18 @@
 """What a whole audit costs, against the evaluation that runs anyway: `model.predict` over `tf.data`.
 
-Both read the same TFRecord files of 500x375 JPEGs, each in a process of its own, in turn. The evaluation
-decodes, resizes and predicts (parallel map, batch, prefetch); the audit reads, decodes, explains with gradcam
-and hirescam, measures, judges and writes; `explain` is its decoding and explaining alone, without Beam.
-Each runs on a small and on a large set: the difference of the two times is the steady state, what is left of
-the small one the start-up. `other` is the share of the audit's processor time beyond that of `explain`.
-Weights are random.
+Both read the same TFRecord files of 500x375 JPEGs, each in a process of its own. The evaluation decodes,
+resizes and predicts (parallel map, batch, prefetch); the audit reads, decodes, explains with gradcam and
+hirescam, measures, judges and writes; `explain` is its decoding and explaining alone, without Beam. Each runs
+on a small and on a large set: the difference of the two times is the steady state, what is left of the small
+one the start-up, with health, which looks at 128 images of either. `other` is the share of the audit's
+processor time beyond that of `explain`. Then an audit with the counterfactual stage, and one of all models in
+one run against a run each. Weights are random.
 
-    python benchmarks/bench_audit.py [--models MobileNetV2] [--images 1000 4000] [--repeats 3]
-        [--confirm] [--together]
+Processes that are compared go on in slices of a second, one at a time, while the others are stopped. So all
+have the machine at the speed that it has, which others who share it change from minute to minute.
 
-With --confirm the audit also swaps backgrounds, at the default budget, and is timed with and without. With
---together something else is timed: an audit of all models in one run of the large set, against a run each.
+    python benchmarks/bench_audit.py [--models MobileNetV2] [--images 500 2000] [--repeats 3]
+        [--parts models swaps together]
 """
 
 import argparse
@@ -21,13 +22,15 @@ import io
 import itertools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -39,6 +42,9 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 500, 375
 CLASSES = 10
 SIZE = 224
+SLICE = 1.0
+# Of a run of this many images the counterfactual stage tests so many by default, of the small set all.
+LARGE_RUN, TESTED = 50_000, 2_000
 HEADER = (
     f"{'model':16}{'predict img/s':>14}{'explain':>9}{'audit':>7}{'audit / predict (range)':>26}"
     f"{'processor ms/img':>22}{'other':>7}{'start-up':>10}{'memory':>8}{'time/img':>9}{'bytes/row':>11}"
@@ -50,9 +56,13 @@ PREPROCESS: dict[str, dict[str, Any]] = {
 }
 
 
+Key = TypeVar("Key", bound=Hashable)
+Turn = Mapping[tuple[str, int], "Cost"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """One process: wall and processor seconds, and the largest resident size in MiB."""
+    """One process: seconds in which it went on, processor seconds, and the largest resident size in MiB."""
 
     seconds: float
     processor: float
@@ -64,10 +74,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", choices=PREPROCESS, default=list(PREPROCESS))
-    parser.add_argument("--images", nargs=2, type=int, default=[1000, 4000], metavar=("FEW", "MANY"))
+    parser.add_argument("--images", nargs=2, type=int, default=[500, 2000], metavar=("FEW", "MANY"))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--confirm", action="store_true", help="also with the counterfactual stage")
-    parser.add_argument("--together", action="store_true", help="all models in one run, against a run each")
+    parts = ["models", "swaps", "together"]
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--predict", nargs=3, metavar=("MODEL", "SHARDS", "NAME"), help=argparse.SUPPRESS)
     parser.add_argument("--explain", metavar="CONFIG", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -77,63 +87,70 @@ def main() -> None:
     if arguments.explain:
         explain(arguments.explain)
         return
-    rows, load = [], os.getloadavg()[0]
-    few, many = arguments.images
-    with tempfile.TemporaryDirectory() as folder:
-        if arguments.together:
-            write_shards(Path(folder) / str(many), many)
-            ratio = together(arguments.models, Path(folder), many, arguments.repeats)
-            print(f"all models in one run take {ratio:.2f} of the time of a run each", flush=True)
-            rows.append({"models": arguments.models, "together_ratio": ratio})
-        else:
-            for count in arguments.images:
-                write_shards(Path(folder) / str(count), count)
+    rows: list[dict[str, Any]] = []
+    load, (few, many) = os.getloadavg()[0], arguments.images
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for count in arguments.images:
+            write_shards(folder / str(count), count)
+        for model in arguments.models:
+            save_model(model, folder / f"{model}.keras")
+        if "models" in arguments.parts:
             print(HEADER, flush=True)
-            for name in arguments.models:
-                row = bench(name, Path(folder), few, many, arguments.repeats, arguments.confirm)
-                print(line(name, row), flush=True)
-                rows.append({"model": name, **row})
+            for model in arguments.models:
+                row = bench(model, folder, few, many, arguments.repeats)
+                print(line(model, row), flush=True)
+                rows.append({"model": model, **row})
+        if "swaps" in arguments.parts:
+            model = arguments.models[0]
+            share = swaps(folder / f"{model}.keras", folder, few, many, arguments.repeats)
+            rows.append({"model": model, **share})
+            print(
+                f"{model}: the counterfactual stage takes {share['share']:.0%} of a run of {many} images; "
+                f"of one of {LARGE_RUN}, by calculation, {share['large_share']:.0%}",
+                flush=True,
+            )
+        if "together" in arguments.parts:
+            ratio = together(
+                [folder / f"{m}.keras" for m in arguments.models], folder, many, arguments.repeats
+            )
+            rows.append({"models": arguments.models, **ratio})
+            print(f"all models in one run take {spread(ratio)} of the time of a run each", flush=True)
     print(json.dumps({"images": arguments.images, "load_before": load, "rows": rows}))
 
 
 def line(name: str, row: dict[str, float]) -> str:
     """A model's line of the table."""
-    spread = f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
     spent = " ".join(f"{row[f'{job}_processor_ms']:.1f}" for job in ("predict", "explain", "audit"))
-    text = (
+    return (
         f"{name:16}{row['predict_rate']:14.1f}{row['explain_rate']:9.1f}{row['audit_rate']:7.1f}"
-        f"{spread:>26}{spent:>22}{row['other_share']:7.0%}{row['start_up_s']:9.1f}s{row['memory_ratio']:8.2f}"
+        f"{spread(row):>26}{spent:>22}{row['other_share']:7.0%}{row['start_up_s']:9.1f}s{row['memory_ratio']:8.2f}"
         f"{row['time_per_image_ratio']:9.2f}{row['bytes_per_row']:11.0f}"
     )
-    if "confirm_share" in row:
-        text += f"\n{'':16}the counterfactual stage is {row['confirm_share']:.0%} of the run"
-    return text
 
 
-def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: bool) -> dict[str, float]:
-    """Both jobs on both sets, in turn; rates, their ratio turn by turn, and what else the issue asks."""
+def spread(row: Mapping[str, float]) -> str:
+    """The median of a ratio, with its range."""
+    return f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
+
+
+def ratios(values: list[float]) -> dict[str, float]:
+    """The median of a ratio and its range, as they are reported."""
+    return {"ratio": statistics.median(values), "ratio_min": min(values), "ratio_max": max(values)}
+
+
+def bench(name: str, folder: Path, few: int, many: int, repeats: int) -> dict[str, float]:
+    """All jobs on both sets; rates, their ratio turn by turn, and what else is asked of an audit."""
     model = folder / f"{name}.keras"
-    save_model(name, model)
-    turns = []
-    for _ in range(repeats):
-        turn = {}
-        for count in (few, many):
-            shards = f"{folder / str(count)}/*.tfrecord"
-            turn["predict", count] = measured(
-                [sys.executable, __file__, "--predict", str(model), shards, name]
-            )
-            turn["explain", count] = measured(
-                [sys.executable, __file__, "--explain", write_config([model], shards, folder / "out")]
-            )
-            turn["audit", count] = measured(audit_command([model], shards, folder / "out"))
-        if confirm:
-            shards = f"{folder / str(many)}/*.tfrecord"
-            turn["confirm", many] = measured(audit_command([model], shards, folder / "confirm", True))
-        turns.append(turn)
-    rates = {
-        job: [(many - few) / (turn[job, many].seconds - turn[job, few].seconds) for turn in turns]
-        for job in ("predict", "explain", "audit")
-    }
+    commands = {}
+    for count in (few, many):
+        shards, output = f"{folder / str(count)}/*.tfrecord", folder / f"out{count}"
+        config = write_config([model], shards, output)
+        commands["predict", count] = [sys.executable, __file__, "--predict", str(model), shards, name]
+        commands["explain", count] = [sys.executable, __file__, "--explain", config]
+        commands["audit", count] = audit(config)
+    turns = [in_slices(commands) for _ in range(repeats)]
+    rates = {job: [rate(turn, job, few, many) for turn in turns] for job in ("predict", "explain", "audit")}
     # Milliseconds of processor time an image: what else the machine does has less say in it.
     processor = {
         job: statistics.median(
@@ -141,21 +158,16 @@ def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: b
         )
         for job in rates
     }
-    ratios = [audit / predict for audit, predict in zip(rates["audit"], rates["predict"], strict=True)]
     start = {
         job: [turn[job, few].seconds - few / rate for turn, rate in zip(turns, rates[job], strict=True)]
         for job in rates
     }
-    parts = list((folder / "out").glob("scores/**/*.parquet"))
-    newest = max(parts, key=lambda path: path.stat().st_mtime).parent
-    rows = 2 * many  # gradcam and hirescam
-    found = {
+    written = sum(path.stat().st_size for path in (folder / f"out{many}").glob("scores/**/*.parquet"))
+    return {
         "predict_rate": statistics.median(rates["predict"]),
         "explain_rate": statistics.median(rates["explain"]),
         "audit_rate": statistics.median(rates["audit"]),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
+        **ratios([audit / predict for audit, predict in zip(rates["audit"], rates["predict"], strict=True)]),
         **{f"{job}_processor_ms": processor[job] for job in rates},
         "other_share": 1 - processor["explain"] / processor["audit"],
         "start_up_s": statistics.median(start["audit"]) - statistics.median(start["predict"]),
@@ -165,40 +177,101 @@ def bench(name: str, folder: Path, few: int, many: int, repeats: int, confirm: b
         "time_per_image_ratio": statistics.median(
             (turn["audit", many].seconds / many) / (turn["audit", few].seconds / few) for turn in turns
         ),
-        "bytes_per_row": sum(path.stat().st_size for path in newest.glob("*.parquet")) / rows,
+        "bytes_per_row": written / (repeats * 2 * many),  # a row for gradcam and one for hirescam
     }
-    if confirm:
-        found["confirm_share"] = statistics.median(
-            1 - turn["audit", many].seconds / turn["confirm", many].seconds for turn in turns
-        )
-    return found
 
 
-def measured(command: list[str]) -> Cost:
-    """Runs a command to its end."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    seconds = time.perf_counter() - started
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+def rate(turn: Turn, job: str, few: int, many: int) -> float:
+    """Images a second in the steady state."""
+    return (many - few) / (turn[job, many].seconds - turn[job, few].seconds)
 
 
-def together(names: list[str], folder: Path, many: int, repeats: int) -> float:
-    """The time of one run of all models against that of a run each, in turn; the median."""
-    models, shards = [folder / f"{name}.keras" for name in names], f"{folder / str(many)}/*.tfrecord"
-    for name, path in zip(names, models, strict=True):
-        save_model(name, path)
-    return statistics.median(
-        measured(audit_command(models, shards, folder / "together")).seconds
-        / sum(measured(audit_command([model], shards, folder / "alone")).seconds for model in models)
-        for _ in range(repeats)
-    )
+def swaps(model: Path, folder: Path, few: int, many: int, repeats: int) -> dict[str, float]:
+    """What share the counterfactual stage takes of a run of the large set, and of one of `LARGE_RUN`."""
+    shards = {count: f"{folder / str(count)}/*.tfrecord" for count in (few, many)}
+    commands = {
+        ("audit", few): audit(write_config([model], shards[few], folder / "few")),
+        ("audit", many): audit(write_config([model], shards[many], folder / "many")),
+        ("swaps", many): audit(write_config([model], shards[many], folder / "swaps", confirm=True)),
+    }
+    shares, of_large = [], []
+    for _ in range(repeats):
+        turn = in_slices(commands)
+        more = turn["swaps", many].seconds - turn["audit", many].seconds
+        shares.append(more / turn["swaps", many].seconds)
+        large = turn["audit", few].seconds + (LARGE_RUN - few) / rate(turn, "audit", few, many)
+        more *= TESTED / min(many, TESTED)
+        of_large.append(more / (large + more))
+    return {"share": statistics.median(shares), "large_share": statistics.median(of_large)}
 
 
-def audit_command(models: list[Path], shards: str, output: Path, confirm: bool = False) -> list[str]:
-    return [sys.executable, "-m", "pipeline", "run", write_config(models, shards, output, confirm)]
+def together(models: list[Path], folder: Path, many: int, repeats: int) -> dict[str, float]:
+    """The time of one run of all models against that of a run each."""
+    shards = f"{folder / str(many)}/*.tfrecord"
+    alone = {
+        model.stem: audit(write_config([model], shards, folder / f"of_{model.stem}")) for model in models
+    }
+    commands = {"together": audit(write_config(models, shards, folder / "together")), **alone}
+    turns = [in_slices(commands) for _ in range(repeats)]
+    return ratios([turn["together"].seconds / sum(turn[name].seconds for name in alone) for turn in turns])
+
+
+def in_slices(commands: Mapping[Key, list[str]]) -> dict[Key, Cost]:
+    """Runs commands to their ends, each for a second in turn.
+
+    Raises:
+        RuntimeError: one of them fails.
+    """
+    left, costs = {key: Job(command) for key, command in commands.items()}, {}
+    try:
+        while left:
+            for key, job in list(left.items()):
+                if (cost := job.go_on()) is not None:
+                    costs[key] = cost
+                    del left[key]
+    finally:
+        for job in left.values():
+            job.kill()
+    return costs
+
+
+class Job:
+    """A command that goes on in slices of `SLICE` seconds and is stopped in between."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._command, self._seconds = command, 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def go_on(self) -> Cost | None:
+        """One slice; what the command cost, when it has ended."""
+        started = time.perf_counter()
+        if self._process is None:
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self._process = subprocess.Popen(self._command, cwd=ROOT, start_new_session=True, **quiet)
+        else:
+            os.killpg(self._process.pid, signal.SIGCONT)
+        while (passed := time.perf_counter() - started) < SLICE:
+            ended, status, usage = os.wait4(self._process.pid, os.WNOHANG)
+            if ended:
+                self._process = None
+                if status != 0:
+                    code = os.waitstatus_to_exitcode(status)
+                    raise RuntimeError(f"{' '.join(self._command)} ended with {code}")
+                seconds = self._seconds + passed
+                return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+            time.sleep(0.005)
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        self._seconds += passed
+        return None
+
+    def kill(self) -> None:
+        """Ends the command, if it has not ended."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def audit(config: str) -> list[str]:
+    return [sys.executable, "-m", "pipeline", "run", config]
 
 
 def write_config(models: list[Path], shards: str, output: Path, confirm: bool = False) -> str:
