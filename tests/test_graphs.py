@@ -62,13 +62,17 @@ def grouped(maps: tf.Tensor) -> tf.Tensor:
     return keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(keras.layers.BatchNormalization()(maps)))
 
 
-@pytest.mark.parametrize("head", [recurrent, grouped])
-def test_such_a_head_is_explained_for_several_targets_and_by_controls(head: Any, tmp_path: Path) -> None:
+def saved(head: Callable[[tf.Tensor], tf.Tensor], folder: Path) -> Path:
     keras.utils.set_random_seed(1)
     pixels = keras.Input((16, 16, 3))
     maps = keras.layers.Conv2D(8, 4, strides=4, activation="relu", name="last")(pixels / 255)
-    keras.Model(pixels, keras.layers.Dense(3)(head(maps))).save(tmp_path / "m.keras")
-    engine = load_engine(str(tmp_path / "m.keras"), ("hirescam",), "last", batch_size=2)
+    keras.Model(pixels, keras.layers.Dense(3)(head(maps))).save(folder / "m.keras")
+    return folder / "m.keras"
+
+
+@pytest.mark.parametrize("head", [recurrent, grouped])
+def test_such_a_head_is_explained_for_several_targets_and_by_controls(head: Any, tmp_path: Path) -> None:
+    engine = load_engine(str(saved(head, tmp_path)), ("hirescam",), "last", batch_size=2)
     control, program = engine.reinitialised("hirescam")
 
     with program.drawn("network"):
@@ -78,3 +82,51 @@ def test_such_a_head_is_explained_for_several_targets_and_by_controls(head: Any,
                 alone = explained(IMAGES, (np.int32([[0], [1], [2]]) + column) % 3).heatmaps["hirescam"]
                 np.testing.assert_allclose(alone[:, 0], together[:, column], rtol=1e-5, atol=1e-7)
             assert together.max() > 1e-3
+
+
+def test_a_recurrent_head_of_a_saved_model_is_that_of_the_file(tmp_path: Path) -> None:
+    """Frozen with the loop as one operation: taken apart, it led nowhere."""
+    path, targets = saved(recurrent, tmp_path), np.int32([[0], [1], [2]])
+    keras.models.load_model(path, compile=False).export(tmp_path / "exported", verbose=False)
+    of_file, of_folder = (
+        load_engine(str(p), ("hirescam",), batch_size=2)(IMAGES, targets).heatmaps["hirescam"]
+        for p in (path, tmp_path / "exported")
+    )
+
+    assert of_file.max() > 1e-3
+    np.testing.assert_allclose(of_file, of_folder, rtol=1e-4, atol=1e-7)
+
+
+class Standardising(tf.Module):
+    """A signature that prepares its images, one after the other; so it forgets how many there are."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model, self.values = model, model.variables
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 16, 16, 3))])
+    def serve(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": self.model(self.prepared(images))}
+
+    def prepared(self, images: tf.Tensor) -> tf.Tensor:
+        images = tf.cond(tf.reduce_max(images) > 1, lambda: images / 255, lambda: images)
+        return tf.map_fn(tf.image.per_image_standardization, images)
+
+
+def test_a_signature_that_prepares_its_images_by_loops_and_branches(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((16, 16, 3))
+    maps = keras.layers.Conv2D(8, 4, strides=4, activation="relu", name="last")(pixels)
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    model = keras.Model(pixels, keras.layers.Dense(3)(pooled))
+    module = Standardising(model)
+    tf.saved_model.save(module, str(tmp_path), signatures=module.serve)
+    engine = load_engine(str(tmp_path), ("gradcam",), batch_size=2)
+    found = engine(IMAGES, np.int32([[0], [1], [2]]))
+
+    prepared = module.prepared(tf.constant(IMAGES, tf.float32))
+    activations = keras.Model(model.input, model.get_layer("last").output)(prepared).numpy()
+    weights = model.layers[-1].kernel.numpy() / 16
+    expected = np.maximum(0, np.einsum("nhwc,cn->nhw", activations, weights))
+    assert engine.target_layer.endswith("last_1/Relu:0")
+    np.testing.assert_allclose(model(prepared), found.logits, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(expected, found.heatmaps["gradcam"][:, 0], rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Copy a part of a traced graph into another."""
+"""Copy a part of a traced graph into another, and alter what is copied."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from tensorflow.python.eager import context
 
 _COPIES = itertools.count()
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
+CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
 
 
 def copied(
@@ -60,6 +60,25 @@ def copied(
     return [found[name] for name in wanted]
 
 
+def ensured(definition: Any, specs: Mapping[str, tf.TensorSpec]) -> Any:
+    """A graph whose tensors have shapes that it did not tell; it fails where they do not.
+
+    Args:
+        definition: a GraphDef.
+        specs: name of a tensor -> its shape and type.
+    """
+    altered = tf.compat.v1.GraphDef()
+    altered.CopyFrom(definition)
+    names = {name.removesuffix(":0"): f"{name.replace(':', '/')}/ensured" for name in specs}
+    for node in altered.node:
+        node.input[:] = [names.get(name.removesuffix(":0"), name) for name in node.input]
+    for name, spec in specs.items():
+        node = altered.node.add(name=names[name.removesuffix(":0")], op="EnsureShape", input=[name])
+        node.attr["T"].type = spec.dtype.as_datatype_enum
+        node.attr["shape"].shape.CopyFrom(spec.shape.as_proto())
+    return altered
+
+
 def _name_loops_anew(definition: Any) -> None:
     """Gives the functions of loops and branches names that those of no other copy have, in place.
 
@@ -71,7 +90,7 @@ def _name_loops_anew(definition: Any) -> None:
     called = [
         value
         for node in nodes
-        if node.op in _CONTROL_FLOW
+        if node.op in CONTROL_FLOW
         for attribute in node.attr.values()
         for value in (attribute.func, *attribute.list.func)
         if value.name

@@ -14,11 +14,13 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from transforms.errors import ModelError
+from transforms.explain.graphs import CONTROL_FLOW, ensured
 from transforms.explain.userobjects import import_module, objects_of
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SAVED_MODEL = "saved_model.pb"
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_LOSING_BATCH = (*CONTROL_FLOW, "TensorListStack")
 _UNKNOWN_OBJECT = re.compile(r"(?:Could not locate|Unknown) (?:class|layer|function|\w+):? '([^']+)'")
 
 # Threads of one worker share the model, and would take each other's recorders for its own.
@@ -174,8 +176,9 @@ class _Frozen:
     """
 
     def __init__(self, function: Any, names: Mapping[str, str | None] | None = None) -> None:
-        frozen = convert_variables_to_constants_v2(function)
-        self._graph = frozen.graph.as_graph_def()
+        # A loop stays one operation: taken apart it could neither be followed nor differentiated.
+        frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+        self._graph, self._without_batch = frozen.graph.as_graph_def(), _without_batch(frozen.graph)
         self._inputs = {(names or {}).get(t.op.name, t.op.name): t for t in frozen.inputs}
         self._outputs = [tensor.name for tensor in frozen.outputs]
         self._names = sorted(function.structured_outputs)  # the order in which a dict is flattened
@@ -185,10 +188,22 @@ class _Frozen:
 
     def trace(self, inputs: Inputs) -> Traced:
         taken = {t.name: tf.cast(inputs[name], t.dtype) for name, t in self._inputs.items() if name in inputs}
+        size = next(iter(taken.values())).shape[0]
+        sized = {t.name: tf.TensorSpec([size, *t.shape[1:]], t.dtype) for t in self._without_batch}
         outputs = tf.graph_util.import_graph_def(
-            self._graph, input_map=taken, return_elements=self._outputs, name="saved_model"
+            ensured(self._graph, sized), input_map=taken, return_elements=self._outputs, name="saved_model"
         )
         return dict(zip(self._names, outputs, strict=True)), {}
+
+
+def _without_batch(graph: Any) -> list[tf.Tensor]:
+    """The tensors with which a graph loses the number of images: what loops and branches make of them."""
+    made = [t for op in graph.get_operations() if op.type in _LOSING_BATCH for t in op.outputs]
+    return [
+        t
+        for t in made
+        if t.dtype.is_floating and t.shape.rank and t.shape[0] is None and t.shape[1:].is_fully_defined()
+    ]
 
 
 class _SavedModel(_Frozen):
