@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 _COPIES = itertools.count()
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
 
 
@@ -46,7 +46,7 @@ def copied(
                 left.append(_node(name))
     _name_loops_anew(part)
     made = [name for name in wanted if name not in given]
-    calls = [graph.get_operation_by_name(node.name) for node in part.node if node.op in _CALLS]
+    calls = [graph.get_operation_by_name(node.name) for node in part.node if node.op in CALLS]
     imported = tf.graph_util.import_graph_def(
         part,
         input_map={name: current.capture(given[name]) for name in sorted(used)},
@@ -67,6 +67,8 @@ def ensured(definition: Any, specs: Mapping[str, tf.TensorSpec]) -> Any:
         definition: a GraphDef.
         specs: name of a tensor -> its shape and type.
     """
+    if not specs:
+        return definition  # which has all weights in it
     altered = tf.compat.v1.GraphDef()
     altered.CopyFrom(definition)
     names = {name.removesuffix(":0"): f"{name.replace(':', '/')}/ensured" for name in specs}

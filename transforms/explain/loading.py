@@ -14,12 +14,11 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from transforms.errors import ModelError
-from transforms.explain.graphs import CONTROL_FLOW, ensured
+from transforms.explain.graphs import CALLS, CONTROL_FLOW, ensured
 from transforms.explain.userobjects import import_module, objects_of
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SAVED_MODEL = "saved_model.pb"
-_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _LOSING_BATCH = (*CONTROL_FLOW, "TensorListStack")
 _UNKNOWN_OBJECT = re.compile(r"(?:Could not locate|Unknown) (?:class|layer|function|\w+):? '([^']+)'")
 
@@ -260,7 +259,7 @@ def _hides_layers(op: tf.Operation) -> bool:
 
     Keras calls a function for a convolution in groups; a model's `call` under tf.function is one altogether.
     """
-    return op.type in _CALLS and any(tensor.shape.rank != 4 for tensor in op.outputs)
+    return op.type in CALLS and any(tensor.shape.rank != 4 for tensor in op.outputs)
 
 
 @contextlib.contextmanager
